@@ -1,0 +1,109 @@
+# SPDX-License-Identifier: Apache-2.0
+# Paths, switches, lists, rules. Every object lands in $(BUILD); `make SAN=1` builds into $(BUILD)/asan.
+
+BUILD ?= build
+ROOT := $(BUILD)
+ifeq ($(SAN),1)
+BUILD := $(ROOT)/asan
+endif
+
+CC = gcc
+BPF_CLANG ?= clang-19
+BPFTOOL ?= bpftool
+PKGS := libbpf libuv sqlite3 yaml-0.1 jansson libmnl
+
+VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+
+CFLAGS ?= -O2 -g
+CFLAGS_ALL := -std=c17 -D_GNU_SOURCE -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla -Wformat=2 \
+	-Werror -fno-strict-aliasing -fstack-protector-strong -I$(ROOT)/gen $(shell pkg-config --cflags $(PKGS)) $(CFLAGS)
+BPF_CFLAGS := -std=gnu17 -target bpf -mcpu=v3 -O2 -g -Wall -Wextra -Werror -Wno-unused-parameter \
+	-I/usr/include/$(shell uname -m)-linux-gnu
+LDLIBS := $(shell pkg-config --libs $(PKGS))
+ifeq ($(SAN),1)
+CFLAGS_ALL += -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
+LDFLAGS += -fsanitize=address,undefined
+endif
+
+ifneq ($(V),1)
+Q := @
+say = @printf '  %-8s %s\n' $(1) $(2)
+endif
+
+# Lists: the folders, in link order (what stands left may use what stands right).
+MODULES := cli agent kernel control store core
+BPF_PROGRAMS := forwarder guard allocator
+sources = $(filter-out %_test.c,$(wildcard src/$(1)/*.c))
+objects = $(patsubst src/%.c,$(BUILD)/obj/%.o,$(call sources,$(1)))
+UNIT_TESTS := $(patsubst src/%.c,$(BUILD)/test/%,$(wildcard src/*/*_test.c))
+BPF_TESTS := $(patsubst test/bpf/%.c,$(BUILD)/test/bpf/%,$(wildcard test/bpf/*_test.c))
+KERNEL_TESTS := $(patsubst test/kernels/%.c,$(BUILD)/test/kernels/%,$(wildcard test/kernels/*.c))
+
+BPF_OBJECTS := $(BPF_PROGRAMS:%=$(ROOT)/bpf/%.bpf.o)
+SKELETONS := $(BPF_PROGRAMS:%=$(ROOT)/gen/%.skel.h)
+LIBS := $(patsubst %,$(BUILD)/%.a,$(filter-out cli agent,$(MODULES)))
+
+.PHONY: all tests sanitize lint format clean
+.DELETE_ON_ERROR:
+.SECONDARY:
+
+all: $(BPF_OBJECTS) $(BUILD)/berth $(BUILD)/berthd
+
+tests: all $(UNIT_TESTS) $(BPF_TESTS) $(KERNEL_TESTS)
+
+sanitize:
+	$(Q)$(MAKE) --no-print-directory SAN=1 tests
+
+# BPF: source -> object -> skeleton, which the loader embeds.
+$(ROOT)/bpf/%.bpf.o: src/bpf/%.bpf.c
+	$(call say,BPF,$@)
+	@mkdir -p $(@D)
+	$(Q)$(BPF_CLANG) $(BPF_CFLAGS) -MMD -MP -c $< -o $@
+
+$(ROOT)/gen/%.skel.h: $(ROOT)/bpf/%.bpf.o
+	$(call say,SKEL,$@)
+	@mkdir -p $(@D)
+	$(Q)$(BPFTOOL) gen skeleton $< name $* > $@
+
+$(ROOT)/gen/version.h: FORCE
+	@mkdir -p $(@D)
+	@echo '#define BERTH_VERSION "$(VERSION)"' | cmp -s - $@ || echo '#define BERTH_VERSION "$(VERSION)"' > $@
+FORCE:
+
+$(BUILD)/obj/%.o: src/%.c | $(SKELETONS) $(ROOT)/gen/version.h
+	$(call say,CC,$@)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(CFLAGS_ALL) -MMD -MP -c $< -o $@
+
+define archive
+$$(BUILD)/$(1).a: $$(call objects,$(1))
+	$$(call say,AR,$$@)
+	@mkdir -p $$(@D)
+	@rm -f $$@
+	$$(Q)ar rcs $$@ $$^
+endef
+$(foreach module,$(MODULES),$(eval $(call archive,$(module))))
+
+$(BUILD)/berth: $(call objects,cli) $(LIBS)
+	$(call say,LD,$@)
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+
+$(BUILD)/berthd: $(call objects,agent) $(LIBS)
+	$(call say,LD,$@)
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+
+# A unit test is its own program: NAME_test.c and what it pulls out of the archives.
+$(BUILD)/test/%_test: $(BUILD)/obj/%_test.o $(LIBS)
+	$(call say,LD,$@)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS) -lcmocka
+
+$(BUILD)/test/bpf/%_test: test/bpf/%_test.c $(LIBS) | $(SKELETONS)
+	$(call say,CCLD,$@)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(CFLAGS_ALL) -MMD -MP $(LDFLAGS) -o $@ $< $(filter-out test/bpf/%_test.c,$(wildcard test/bpf/*.c)) $(LIBS) $(LDLIBS) -lcmocka
+
+clean:
+	rm -rf $(ROOT)
+
+-include $(shell find $(ROOT) -name '*.d' 2>/dev/null)

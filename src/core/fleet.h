@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * DOC: the fleet
+ *
+ * The desired state as people wrote it, checked and resolved: what fleet_file_read() makes of a fleet file. One tree,
+ * freed as a whole. Arrays keep the file's order. Addresses are in host byte order, times in seconds.
+ */
+#ifndef BERTH_CORE_FLEET_H
+#define BERTH_CORE_FLEET_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "addr.h"
+#include "selector.h"
+#include "tags.h"
+
+#define FLEET_NAME_MAX 63
+
+struct fleet_pool {
+	struct prefix prefix; /* /8 to /32 */
+	unsigned shift;       /* base-2 logarithm of slice_ports */
+};
+
+/* A run of egress addresses with the same tags; lies within one pool. */
+struct fleet_addresses {
+	struct addr_range range;
+	struct tags tags;
+	size_t pool; /* index into fleet.pools */
+};
+
+struct fleet_server {
+	char *name;
+	uint32_t id; /* 1 to WRAP_SERVER_ID_MAX; 0: not given one yet */
+	uint32_t underlay;
+	size_t site; /* index into fleet.sites */
+};
+
+struct fleet_site {
+	char *name;
+	uint32_t id; /* 1 to WRAP_SITE_ID_MAX; 0: not given one yet */
+	struct tags place;
+	uint32_t tunnel;     /* 0: none given */
+	size_t first_server; /* a site's servers are consecutive in fleet.servers */
+	size_t server_count;
+};
+
+enum unconnected_udp { UNCONNECTED_DENY, UNCONNECTED_OWN_ADDRESS };
+enum address_choice { ADDRESS_STICKY, ADDRESS_SPREAD };
+
+struct fleet_policy {
+	char *name;
+	char *cgroup; /* path below the agent's cgroup root, starts with '/' */
+	struct selector select;
+	enum address_choice address;
+	enum unconnected_udp unconnected_udp;
+	unsigned slices; /* slices a server holds for it; 1 unless the file says more */
+	struct prefix *except; /* beside the built-in ones */
+	size_t except_count;
+	uint16_t *serve; /* UDP ports that serve */
+	size_t serve_count;
+};
+
+struct fleet {
+	char *name;
+	struct fleet_pool *pools;
+	size_t pool_count;
+	struct fleet_addresses *addresses; /* sorted by range.first, disjoint */
+	size_t addresses_count;
+	struct fleet_site *sites;
+	size_t site_count;
+	struct fleet_server *servers;
+	size_t server_count;
+	struct fleet_policy *policies;
+	size_t policy_count;
+	unsigned underlay_mtu; /* smallest IPv4 packet size that every way between servers takes; 1500 unless given */
+	unsigned max_hops;     /* 1 to 15, 4 unless given */
+	unsigned drain;        /* seconds */
+	unsigned cooling;      /* seconds */
+};
+
+/* NULL where there is none. */
+struct fleet_site *fleet_find_site(const struct fleet *fleet, const char *name);
+struct fleet_server *fleet_find_server(const struct fleet *fleet, const char *name);
+struct fleet_server *fleet_find_server_id(const struct fleet *fleet, uint32_t id);
+struct fleet_site *fleet_find_site_id(const struct fleet *fleet, uint32_t id);
+const struct fleet_pool *fleet_find_pool(const struct fleet *fleet, uint32_t addr);
+/* The entry that an egress address belongs to: by binary search. */
+const struct fleet_addresses *fleet_find_address(const struct fleet *fleet, uint32_t addr);
+
+void fleet_free(struct fleet *fleet); /* NULL is fine */
+
+#endif
