@@ -6,9 +6,11 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/* Keys: a letter, then letters, digits, '_', '-', '.'; values: the same characters, and any first one, and ' '. */
+/* Keys: a letter, then letters, digits, '_', '-', '.'; values: these characters in any order, and ' ' in between. */
 #define TAG_KEY_MAX 63
 #define TAG_VALUE_MAX 127
+/* Tags of one set, and so terms of one selector. */
+#define TAGS_MAX 64
 
 struct tag {
 	char *key;
@@ -20,7 +22,8 @@ struct tags {
 	size_t count;
 };
 
-/* 0, -EEXIST: the key has a value already, -EINVAL: key or value not in the form above, -ENOMEM. Copies both. */
+/* 0, -EEXIST: the key has a value already, -EINVAL: key or value not in the form above, -ENOSPC:
+   TAGS_MAX are in it, -ENOMEM. Copies both. */
 int tags_add(struct tags *tags, const char *key, const char *value);
 /* The value, owned by `tags`, or NULL. */
 const char *tags_get(const struct tags *tags, const char *key);

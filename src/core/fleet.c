@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <stdlib.h>
+#include <string.h>
+
+#include "fleet.h"
+
+struct fleet_site *fleet_find_site(const struct fleet *fleet, const char *name)
+{
+	for (size_t i = 0; i < fleet->site_count; i++)
+		if (strcmp(fleet->sites[i].name, name) == 0)
+			return &fleet->sites[i];
+	return NULL;
+}
+
+struct fleet_server *fleet_find_server(const struct fleet *fleet, const char *name)
+{
+	for (size_t i = 0; i < fleet->server_count; i++)
+		if (strcmp(fleet->servers[i].name, name) == 0)
+			return &fleet->servers[i];
+	return NULL;
+}
+
+struct fleet_server *fleet_find_server_id(const struct fleet *fleet, uint32_t id)
+{
+	for (size_t i = 0; id != 0 && i < fleet->server_count; i++)
+		if (fleet->servers[i].id == id)
+			return &fleet->servers[i];
+	return NULL;
+}
+
+struct fleet_site *fleet_find_site_id(const struct fleet *fleet, uint32_t id)
+{
+	for (size_t i = 0; id != 0 && i < fleet->site_count; i++)
+		if (fleet->sites[i].id == id)
+			return &fleet->sites[i];
+	return NULL;
+}
+
+const struct fleet_pool *fleet_find_pool(const struct fleet *fleet, uint32_t addr)
+{
+	for (size_t i = 0; i < fleet->pool_count; i++)
+		if (prefix_contains(fleet->pools[i].prefix, addr))
+			return &fleet->pools[i];
+	return NULL;
+}
+
+const struct fleet_addresses *fleet_find_address(const struct fleet *fleet, uint32_t addr)
+{
+	size_t low = 0;
+	size_t high = fleet->addresses_count;
+
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+		const struct fleet_addresses *entry = &fleet->addresses[middle];
+
+		if (addr < entry->range.first)
+			high = middle;
+		else if (addr > entry->range.last)
+			low = middle + 1;
+		else
+			return entry;
+	}
+	return NULL;
+}
+
+static void policy_free(struct fleet_policy *policy)
+{
+	free(policy->name);
+	free(policy->cgroup);
+	selector_free(&policy->select);
+	free(policy->except);
+	free(policy->serve);
+}
+
+void fleet_free(struct fleet *fleet)
+{
+	if (!fleet)
+		return;
+	for (size_t i = 0; i < fleet->addresses_count; i++)
+		tags_free(&fleet->addresses[i].tags);
+	for (size_t i = 0; i < fleet->site_count; i++) {
+		free(fleet->sites[i].name);
+		tags_free(&fleet->sites[i].place);
+	}
+	for (size_t i = 0; i < fleet->server_count; i++)
+		free(fleet->servers[i].name);
+	for (size_t i = 0; i < fleet->policy_count; i++)
+		policy_free(&fleet->policies[i]);
+	free(fleet->name);
+	free(fleet->pools);
+	free(fleet->addresses);
+	free(fleet->sites);
+	free(fleet->servers);
+	free(fleet->policies);
+	free(fleet);
+}
