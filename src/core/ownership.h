@@ -6,6 +6,7 @@
 #ifndef BERTH_CORE_OWNERSHIP_H
 #define BERTH_CORE_OWNERSHIP_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -31,6 +32,8 @@ const char *slice_state_name(enum slice_state state);
 int slice_state_parse(const char *name, enum slice_state *ret);
 /* The row, or NULL: free and without home. */
 const struct ownership_row *ownership_find(const struct ownership *ownership, uint32_t addr, uint32_t column);
+/* True for a row that says no more than no row would: free and without home. */
+bool ownership_row_plain(const struct ownership_row *row);
 /* Puts a row in or replaces it; a free row without home is taken out. 0 or -ENOMEM. */
 int ownership_set(struct ownership *ownership, const struct ownership_row *row);
 int ownership_copy(const struct ownership *from, struct ownership *ret);
