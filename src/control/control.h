@@ -31,6 +31,7 @@
 #define CONTROL_VERSION 1
 #define CONTROL_SOCKET "berthd.sock" /* below the agent's run directory */
 #define CONTROL_FRAME_MAX (1u << 20) /* bytes of JSON */
+#define CONTROL_REQUEST_MAX (1u << 16) /* the same, of a request */
 #define CONTROL_FRAME_HEADER 4u
 #define CONTROL_DEPTH_MAX 8u
 #define CONTROL_TEXT_MAX 4096u /* bytes of a string in a request */
@@ -39,6 +40,7 @@
  * Frames. The decoder takes bytes as they come and hands out one message at a time.
  */
 struct control_decoder {
+	size_t limit; /* bytes of JSON: the agent sets CONTROL_REQUEST_MAX; 0: CONTROL_FRAME_MAX */
 	unsigned char header[CONTROL_FRAME_HEADER];
 	size_t header_fill;
 	char *body;
@@ -57,7 +59,7 @@ int control_decoder_feed(struct control_decoder *decoder, const void *data, size
 			 const char **why);
 /* Between two messages: an end of the stream here is clean. */
 bool control_decoder_idle(const struct control_decoder *decoder);
-/* Frees what is inside, ready for a new stream. A decoder of zeros is a fresh one. */
+/* Frees what is inside, ready for a new stream; the limit stays. A decoder of zeros is a fresh one. */
 void control_decoder_clear(struct control_decoder *decoder);
 
 /* The frame of a message: *ret is the caller's to free(). -EMSGSIZE: over the limit; -ENOMEM. */
@@ -70,7 +72,7 @@ enum control_verb { CONTROL_STATUS, CONTROL_RUN, CONTROL_RUN_END, CONTROL_DETACH
 
 struct control_request {
 	enum control_verb verb;
-	const char *cgroup;   /* run, run-end: path below the agent's cgroup root, starts with '/', no "." or ".." */
+	const char *cgroup; /* run, run-end: path below the agent's cgroup root, starts with '/', no "." or ".." */
 	const char *selector; /* run: text, as a policy's `select` */
 };
 
@@ -93,13 +95,13 @@ struct control_uplink {
 };
 
 struct control_hop {
-	const char *target;  /* name of the site or server */
-	const char *kind;    /* "site" or "server" */
+	const char *target; /* name of the site or server */
+	const char *kind; /* "site" or "server" */
 	const char *address; /* dotted */
-	const char *device;  /* "" without a route */
-	const char *mac;     /* "02:00:00:00:00:01"; "" when it is not known */
-	uint32_t mtu;        /* largest outer packet, bytes */
-	const char *state;   /* "ready" or why not, in a word: "no_route", "no_mac" */
+	const char *device; /* "" without a route */
+	const char *mac; /* "02:00:00:00:00:01"; "" when it is not known */
+	uint32_t mtu; /* largest outer packet, bytes */
+	const char *state; /* "ready" or why not, in a word: "no_route", "no_mac" */
 };
 
 struct control_slice {
@@ -121,10 +123,10 @@ struct control_status {
 	const char *server, *site;
 	const char *instance; /* of this run of the agent */
 	int64_t pid;
-	const char *version;
+	const char *version; /* of the agent's program; "agent" in the message */
 	uint64_t applied; /* revision of the store whose tables are loaded; 0: none yet */
-	int64_t since;    /* Unix time at which this run of the agent began, seconds */
-	bool adopted;     /* took over pinned tables of an earlier run */
+	int64_t since; /* Unix time at which this run of the agent began, seconds */
+	bool adopted; /* took over pinned tables of an earlier run */
 	const struct control_uplink *uplinks;
 	size_t uplink_count;
 	const struct control_hop *hops;
@@ -135,6 +137,7 @@ struct control_status {
 	size_t policy_count;
 	const char *const *degraded; /* sentences: what does not work now */
 	size_t degraded_count;
+	json_t *reply; /* of a decoded status: what its texts belong to; else NULL */
 };
 
 json_t *control_reply_ok(void);
@@ -151,7 +154,7 @@ json_t *control_reply_error(int err, const char *text);
  * belongs to `reply`. -EPROTO: neither, or another version.
  */
 int control_reply_check(const json_t *reply, int *code, const char **text);
-/* Arrays and strings of *ret live until control_status_clear(). -EBADMSG with *why (the caller frees); -ENOMEM. */
+/* Lists and texts of *ret live until control_status_clear(). -EBADMSG with *why (the caller frees); -ENOMEM. */
 int control_status_decode(json_t *reply, struct control_status *ret, char **why);
 void control_status_clear(struct control_status *status); /* only for decoded ones, or zeros */
 /* -EBADMSG: the reply has no policy. */

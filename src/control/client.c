@@ -1,0 +1,191 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The control socket's client: one request, one reply, within one time limit. */
+#include <errno.h>
+#include <poll.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "control.h"
+
+struct call {
+	int fd;
+	int64_t deadline; /* CLOCK_MONOTONIC, milliseconds */
+	int timeout_ms;
+	struct sockaddr_un address;
+};
+
+__attribute__((format(printf, 3, 4))) static int fail(int err, char **why, const char *format, ...)
+{
+	va_list args;
+	char *text;
+	int size;
+
+	va_start(args, format);
+	size = vasprintf(&text, format, args);
+	va_end(args);
+	if (size < 0)
+		return -ENOMEM;
+	*why = text;
+	return err;
+}
+
+static int64_t now_ms(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+static int call_timed_out(const struct call *call, char **why)
+{
+	return fail(-ETIMEDOUT, why, "the agent at %s did not answer within %d.%d s", call->address.sun_path,
+		    call->timeout_ms / 1000, call->timeout_ms % 1000 / 100);
+}
+
+static int call_wait(const struct call *call, short events, char **why)
+{
+	struct pollfd poll_fd = {.fd = call->fd, .events = events};
+
+	for (;;) {
+		int64_t left = call->deadline - now_ms();
+		int ready = poll(&poll_fd, 1, left > 0 ? (int)left : 0);
+
+		if (ready > 0)
+			return 0;
+		if (ready == 0)
+			return call_timed_out(call, why);
+		if (errno != EINTR)
+			return fail(-errno, why, "waiting for the agent: %m");
+	}
+}
+
+static int call_connect(struct call *call, char **why)
+{
+	const char *path = call->address.sun_path;
+
+	call->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (call->fd < 0)
+		return fail(-errno, why, "no socket: %m");
+	/* A Unix socket connects at once, or says EAGAIN while the listener's queue is full. */
+	while (connect(call->fd, (const struct sockaddr *)&call->address, sizeof(call->address))) {
+		const struct timespec pause = {.tv_nsec = 10 * 1000 * 1000};
+
+		if (errno == ENOENT || errno == ECONNREFUSED)
+			return fail(-ECONNREFUSED, why, "no agent runs here: nobody listens on %s", path);
+		if (errno != EAGAIN && errno != EINTR)
+			return fail(-errno, why, "cannot open %s: %m", path);
+		if (now_ms() >= call->deadline)
+			return call_timed_out(call, why);
+		nanosleep(&pause, NULL);
+	}
+	return 0;
+}
+
+static int call_send(const struct call *call, const struct control_request *request, char **why)
+{
+	json_t *message = control_request_encode(request);
+	void *frame = NULL;
+	size_t size = 0;
+	int err;
+
+	err = message ? control_frame(message, &frame, &size) : -EINVAL;
+	json_decref(message);
+	if (err)
+		return fail(err, why, "the request cannot be sent: it is no UTF-8 text or too long");
+	for (size_t sent = 0; sent < size && !err;) {
+		ssize_t n = send(call->fd, (const char *)frame + sent, size - sent, MSG_NOSIGNAL);
+
+		if (n >= 0)
+			sent += (size_t)n;
+		else if (errno == EAGAIN)
+			err = call_wait(call, POLLOUT, why);
+		else if (errno == EPIPE || errno == ECONNRESET)
+			break; /* what the agent said before it hung up can still be read */
+		else if (errno != EINTR)
+			err = fail(-errno, why, "sending to the agent: %m");
+	}
+	free(frame);
+	return err;
+}
+
+static int call_receive(const struct call *call, json_t **ret, char **why)
+{
+	struct control_decoder decoder = {0};
+	json_t *message = NULL;
+	int err = 0;
+
+	while (!message && !err) {
+		char buffer[16384];
+		ssize_t n = recv(call->fd, buffer, sizeof(buffer), 0);
+		const char *sentence = NULL;
+		size_t taken;
+
+		if (n > 0) {
+			err = control_decoder_feed(&decoder, buffer, (size_t)n, &taken, &message, &sentence);
+			if (err)
+				err = fail(-EPROTO, why, "the agent's reply is not one: %s", sentence);
+		} else if (n == 0 || errno == ECONNRESET) {
+			err = fail(-EPROTO, why, "the agent hung up without a reply");
+		} else if (errno == EAGAIN) {
+			err = call_wait(call, POLLIN, why);
+		} else if (errno != EINTR) {
+			err = fail(-errno, why, "reading from the agent: %m");
+		}
+	}
+	control_decoder_clear(&decoder);
+	if (!err)
+		*ret = message;
+	return err;
+}
+
+static int reply_judge(const json_t *reply, int *code, char **why)
+{
+	const char *text = NULL;
+	int agent_code = 0;
+	int err = control_reply_check(reply, &agent_code, &text);
+
+	if (err == -EREMOTEIO) {
+		if (code)
+			*code = agent_code;
+		return fail(err, why, "%s", text);
+	}
+	if (err)
+		return fail(err, why, "the agent's reply is of another version than this program's, %d",
+			    CONTROL_VERSION);
+	return 0;
+}
+
+int control_call(const char *run_dir, const struct control_request *request, int timeout_ms, json_t **ret, int *code,
+		 char **why)
+{
+	struct call call = {.fd = -1, .deadline = now_ms() + timeout_ms, .timeout_ms = timeout_ms};
+	size_t room = sizeof(call.address.sun_path);
+	json_t *reply = NULL;
+	int err;
+
+	call.address.sun_family = AF_UNIX;
+	if ((size_t)snprintf(call.address.sun_path, room, "%s/%s", run_dir, CONTROL_SOCKET) >= room)
+		return fail(-ENAMETOOLONG, why, "%s/%s is longer than the %zu bytes of a socket's path", run_dir,
+			    CONTROL_SOCKET, room - 1);
+	err = call_connect(&call, why);
+	if (!err)
+		err = call_send(&call, request, why);
+	if (!err)
+		err = call_receive(&call, &reply, why);
+	if (!err)
+		err = reply_judge(reply, code, why);
+	if (call.fd >= 0)
+		close(call.fd);
+	if (err)
+		json_decref(reply);
+	else
+		*ret = reply;
+	return err;
+}
