@@ -43,11 +43,11 @@ BPF_OBJECTS := $(BPF_PROGRAMS:%=$(ROOT)/bpf/%.bpf.o)
 SKELETONS := $(BPF_PROGRAMS:%=$(ROOT)/gen/%.skel.h)
 LIBS := $(patsubst %,$(BUILD)/%.a,$(filter-out cli agent,$(MODULES)))
 
-.PHONY: all tests sanitize lint format clean
+.PHONY: all lab tests sanitize lint format clean
 .DELETE_ON_ERROR:
 .SECONDARY:
 
-all: $(BPF_OBJECTS) $(BUILD)/berth $(BUILD)/berthd
+all: $(BPF_OBJECTS) $(BUILD)/berth $(BUILD)/berthd lab
 
 tests: all $(UNIT_TESTS) $(BPF_TESTS) $(KERNEL_TESTS)
 
@@ -92,6 +92,19 @@ $(BUILD)/berthd: $(call objects,agent) $(LIBS)
 	$(call say,LD,$@)
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
 
+# What the lab runs beside Berth itself.
+lab: $(ROOT)/lab/pass.bpf.o $(ROOT)/lab/origin
+
+$(ROOT)/lab/%.bpf.o: lab/%.bpf.c
+	$(call say,BPF,$@)
+	@mkdir -p $(@D)
+	$(Q)$(BPF_CLANG) $(BPF_CFLAGS) -MMD -MP -c $< -o $@
+
+$(ROOT)/lab/origin: lab/origin.c
+	$(call say,CCLD,$@)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(CFLAGS_ALL) -MMD -MP $(LDFLAGS) -o $@ $<
+
 # A unit test is its own program: NAME_test.c and what it pulls out of the archives.
 $(BUILD)/test/%_test: $(BUILD)/obj/%_test.o $(LIBS)
 	$(call say,LD,$@)
@@ -102,6 +115,16 @@ $(BUILD)/test/bpf/%_test: test/bpf/%_test.c $(LIBS) | $(SKELETONS)
 	$(call say,CCLD,$@)
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(CFLAGS_ALL) -MMD -MP $(LDFLAGS) -o $@ $< $(filter-out test/bpf/%_test.c,$(wildcard test/bpf/*.c)) $(LIBS) $(LDLIBS) -lcmocka
+
+lint:
+	$(Q)script/check-includes
+	$(Q)script/check-licences
+	$(Q)clang-format-14 --dry-run --Werror $(shell git ls-files -co --exclude-standard '*.c' '*.h')
+	$(Q)cppcheck --quiet --std=c11 --error-exitcode=1 --inline-suppr --enable=warning,portability \
+		--suppress=missingIncludeSystem --suppress=missingInclude $(wildcard src/core src/store src/control src/kernel src/agent src/cli)
+
+format:
+	$(Q)clang-format-14 -i $(shell git ls-files -co --exclude-standard '*.c' '*.h')
 
 clean:
 	rm -rf $(ROOT)

@@ -1,0 +1,221 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "control_server.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "../control/control.h"
+#include "agent.h"
+#include "verbs.h"
+
+#define CONNECTIONS_MAX 64
+#define BACKLOG 16
+
+struct connection {
+	uv_pipe_t pipe; /* first: a handle is its connection */
+	struct control_server *server;
+	struct control_decoder decoder;
+	struct ucred peer;
+	struct connection *next;
+};
+
+struct control_server {
+	uv_pipe_t pipe;
+	struct agent *agent;
+	struct connection *connections;
+	unsigned count;
+};
+
+struct sending {
+	uv_write_t request;
+	void *frame;
+};
+
+static void connection_closed(uv_handle_t *handle)
+{
+	struct connection *connection = (struct connection *)handle;
+
+	control_decoder_clear(&connection->decoder);
+	free(connection);
+}
+
+static void drop(struct connection *connection)
+{
+	struct connection **link = &connection->server->connections;
+
+	if (uv_is_closing((uv_handle_t *)&connection->pipe))
+		return;
+	while (*link && *link != connection)
+		link = &(*link)->next;
+	if (*link) {
+		*link = connection->next;
+		connection->server->count--;
+	}
+	uv_close((uv_handle_t *)&connection->pipe, connection_closed);
+}
+
+static void sent(uv_write_t *request, int status)
+{
+	struct sending *sending = (struct sending *)request;
+
+	if (status && status != UV_ECANCELED)
+		drop((struct connection *)request->handle);
+	free(sending->frame);
+	free(sending);
+}
+
+/* Takes the reply over. */
+static int send_reply(struct connection *connection, json_t *reply)
+{
+	struct sending *sending = calloc(1, sizeof(*sending));
+	uv_buf_t buffer;
+	size_t size;
+	int err = reply && sending ? control_frame(reply, &sending->frame, &size) : -ENOMEM;
+
+	json_decref(reply);
+	if (err) {
+		free(sending);
+		return err;
+	}
+	buffer = uv_buf_init(sending->frame, (unsigned)size);
+	err = uv_write(&sending->request, (uv_stream_t *)&connection->pipe, &buffer, 1, sent);
+	if (err) {
+		free(sending->frame);
+		free(sending);
+	}
+	return err;
+}
+
+static json_t *answer(struct connection *connection, const json_t *message)
+{
+	struct control_request request;
+	char *why = NULL;
+	json_t *reply;
+	int err = control_request_decode(message, &request, &why);
+
+	if (!err && control_verb_needs_root(request.verb) && connection->peer.uid != 0) {
+		err = -EPERM;
+		why = strdup("only root may ask that of the agent");
+	}
+	reply = err ? control_reply_error(err, why ? why : strerror(-err))
+		    : verb_answer(connection->server->agent, &request);
+	free(why);
+	return reply;
+}
+
+/* 0, or an error after which the stream has no frames any more. */
+static int feed(struct connection *connection, const char *data, size_t size)
+{
+	size_t taken;
+	json_t *message;
+	int err = 0;
+
+	while (!err && size > 0) {
+		err = control_decoder_feed(&connection->decoder, data, size, &taken, &message, NULL);
+		if (err)
+			break;
+		data += taken;
+		size -= taken;
+		if (!message)
+			continue;
+		err = send_reply(connection, answer(connection, message));
+		json_decref(message);
+	}
+	return err;
+}
+
+static void got(uv_stream_t *stream, ssize_t size, const uv_buf_t *buffer)
+{
+	struct connection *connection = (struct connection *)stream;
+
+	if (size < 0 || (size > 0 && feed(connection, buffer->base, (size_t)size)))
+		drop(connection);
+	free(buffer->base);
+}
+
+static void give_buffer(uv_handle_t *handle, size_t suggested, uv_buf_t *buffer)
+{
+	(void)handle;
+	buffer->base = malloc(suggested);
+	buffer->len = buffer->base ? suggested : 0;
+}
+
+static int peer_of(struct connection *connection)
+{
+	socklen_t size = sizeof(connection->peer);
+	uv_os_fd_t fd;
+	int err = uv_fileno((uv_handle_t *)&connection->pipe, &fd);
+
+	if (err)
+		return err;
+	return getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &connection->peer, &size) ? -errno : 0;
+}
+
+static void connected(uv_stream_t *stream, int status)
+{
+	struct control_server *server = stream->data;
+	struct connection *connection = status ? NULL : calloc(1, sizeof(*connection));
+
+	if (!connection)
+		return;
+	connection->server = server;
+	uv_pipe_init(&server->agent->loop, &connection->pipe, 0);
+	connection->next = server->connections;
+	server->connections = connection;
+	server->count++;
+	if (uv_accept(stream, (uv_stream_t *)&connection->pipe) || server->count > CONNECTIONS_MAX ||
+	    peer_of(connection) || uv_read_start((uv_stream_t *)&connection->pipe, give_buffer, got))
+		drop(connection);
+}
+
+static int listen_at(struct control_server *server, const char *path)
+{
+	/* The run directory's lock is ours: a socket that is there is a dead agent's. */
+	if (unlink(path) && errno != ENOENT)
+		return -errno;
+	int err = uv_pipe_bind(&server->pipe, path);
+
+	if (!err && chmod(path, 0660))
+		err = -errno;
+	return err ? err : uv_listen((uv_stream_t *)&server->pipe, BACKLOG, connected);
+}
+
+static void server_closed(uv_handle_t *handle)
+{
+	free(handle->data);
+}
+
+int control_server_start(struct agent *agent, struct control_server **ret)
+{
+	struct control_server *server = calloc(1, sizeof(*server));
+	char *path = NULL;
+	int err = -ENOMEM;
+
+	if (!server)
+		return err;
+	server->agent = agent;
+	uv_pipe_init(&agent->loop, &server->pipe, 0);
+	server->pipe.data = server;
+	if (asprintf(&path, "%s/" CONTROL_SOCKET, agent->options.run_dir) >= 0)
+		err = listen_at(server, path);
+	if (err)
+		uv_close((uv_handle_t *)&server->pipe, server_closed);
+	else
+		*ret = server;
+	free(path);
+	return err;
+}
+
+void control_server_stop(struct control_server *server)
+{
+	if (!server)
+		return;
+	while (server->connections)
+		drop(server->connections);
+	uv_close((uv_handle_t *)&server->pipe, server_closed);
+}

@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Turns the fleet's policies into the allocator's, for the slices that this server owns. */
+#ifndef BERTH_AGENT_POLICIES_H
+#define BERTH_AGENT_POLICIES_H
+
+#include <stdint.h>
+
+#include "../abi/allocator.h"
+#include "../core/fleet.h"
+
+struct agent;
+
+/* Number of a policy, by its name: the same in every run, never POLICY_NONE. */
+uint32_t policy_id(const char *name);
+/*
+ * The slices of this server that a selector (resolved for its site) matches, the first POLICY_SLICES_MAX of them in
+ * order of address and port, and the MSS. Flags stay as they are.
+ */
+void policy_fill(const struct agent *agent, const struct selector *selector, struct policy *ret);
+/* Writes policies, exceptions, serving ports, cgroups and paths; takes out what is wanted no more. 0, or an error that
+   stands in agent->problems. */
+int policies_reconcile(struct agent *agent);
+/* The built-in exceptions and `more`, for one policy. 0 or -errno. */
+int policy_write_excepts(struct agent *agent, uint32_t id, const struct prefix *more, size_t more_count);
+
+#endif

@@ -1,0 +1,308 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "runs.h"
+
+#include <errno.h>
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "../kernel/cgroup.h"
+#include "agent.h"
+#include "log.h"
+#include "policies.h"
+
+static char *file_name(const struct agent *agent, const char *end)
+{
+	char *name;
+
+	return asprintf(&name, "%s/runs.json%s", agent->options.run_dir, end) < 0 ? NULL : name;
+}
+
+/* Written aside and renamed: a reader finds the old list or the new one. */
+static int save(struct agent *agent)
+{
+	char *name = file_name(agent, ""), *aside = file_name(agent, ".new");
+	json_t *list = json_array();
+	int err = -ENOMEM;
+
+	for (size_t i = 0; list && i < agent->runs.count; i++) {
+		const struct run *run = &agent->runs.items[i];
+
+		json_array_append_new(list, json_pack("{s:s, s:s}", "cgroup", run->cgroup, "select", run->selector));
+	}
+	if (name && aside && list) {
+		err = json_dump_file(list, aside, JSON_COMPACT) ? -EIO : 0;
+		if (!err && rename(aside, name))
+			err = -errno;
+	}
+	json_decref(list);
+	free(name);
+	free(aside);
+	return err;
+}
+
+static struct run *find(struct runs *runs, const char *cgroup)
+{
+	for (size_t i = 0; i < runs->count; i++)
+		if (!strcmp(runs->items[i].cgroup, cgroup))
+			return &runs->items[i];
+	return NULL;
+}
+
+static void clear(struct run *run)
+{
+	free(run->cgroup);
+	free(run->selector);
+}
+
+static int find_cgroup(const struct agent *agent, const char *cgroup, uint64_t *ret)
+{
+	char *dir;
+	int err;
+
+	if (asprintf(&dir, "%s%s", agent->cgroup_root, cgroup) < 0)
+		return -ENOMEM;
+	err = cgroup_id(dir, ret);
+	free(dir);
+	return err;
+}
+
+static uint32_t run_policy_id(const char *selector)
+{
+	char *name;
+	uint32_t id;
+
+	/* No policy of a fleet file has a ':' in its name. */
+	if (asprintf(&name, "run:%s", selector) < 0)
+		return POLICY_NONE;
+	id = policy_id(name);
+	free(name);
+	return id;
+}
+
+/* Takes over cgroup and selector, whatever it returns. */
+static int add(struct runs *runs, struct run run)
+{
+	struct run *items = run.cgroup && run.selector && runs->count < RUNS_MAX
+				    ? reallocarray(runs->items, runs->count + 1, sizeof(*items))
+				    : NULL;
+
+	if (!items) {
+		clear(&run);
+		return -ENOMEM;
+	}
+	runs->items = items;
+	runs->items[runs->count++] = run;
+	return 0;
+}
+
+void runs_load(struct agent *agent)
+{
+	char *name = file_name(agent, "");
+	json_error_t error;
+	json_t *list, *item;
+	size_t i;
+
+	if (!name || access(name, F_OK)) {
+		free(name);
+		return;
+	}
+	list = json_load_file(name, JSON_REJECT_DUPLICATES, &error);
+	if (!json_is_array(list))
+		log_line(LOG_WARNING,
+			 "%s is damaged (%s): commands of `berth run` that are under way lose their policy", name,
+			 error.text);
+	json_array_foreach(list, i, item)
+	{
+		const char *cgroup, *selector;
+		struct run run = {0};
+
+		if (json_unpack(item, "{s:s, s:s}", "cgroup", &cgroup, "select", &selector) ||
+		    find_cgroup(agent, cgroup, &run.id))
+			continue;
+		run.cgroup = strdup(cgroup);
+		run.selector = strdup(selector);
+		run.policy = run_policy_id(selector);
+		(void)add(&agent->runs, run);
+	}
+	json_decref(list);
+	free(name);
+}
+
+/* The selector as text says it, resolved for this server's site. */
+static int resolve(const struct agent *agent, const char *text, struct selector *ret, char **why)
+{
+	const struct fleet_site *site = &agent->state->fleet->sites[agent_self(agent)->site];
+	const char *fault = NULL, *missing = NULL;
+	struct selector parsed;
+	size_t at = 0;
+	int err = selector_parse(text, &parsed, &at, &fault);
+
+	if (err) {
+		if (asprintf(why, "selector '%s', character %zu: %s", text, at + 1, fault ? fault : "not understood") <
+		    0)
+			*why = NULL;
+		return err;
+	}
+	err = selector_resolve(&parsed, &site->place, ret, &missing);
+	if (err == -ENOENT) {
+		err = -EINVAL;
+		if (asprintf(why, "selector '%s': the place of site %s has no '%s'", text, site->name, missing) < 0)
+			*why = NULL;
+	}
+	selector_free(&parsed);
+	return err;
+}
+
+static int write_run_policy(struct agent *agent, const struct selector *selector, uint32_t id)
+{
+	struct policy policy = {0};
+	int err = policy_write_excepts(agent, id, NULL, 0);
+
+	policy_fill(agent, selector, &policy);
+	return err ? err : dataplane_policy_write(agent->dataplane, id, &policy);
+}
+
+static int no_slice(const struct agent *agent, const char *selector, char **why)
+{
+	if (asprintf(why,
+		     "server %s owns no slice of an address that matches '%s': the fleet file has no policy that asks "
+		     "for "
+		     "it here (add one with select: \"%s\" and apply it), or its slices are all taken (berth plan "
+		     "tells)",
+		     agent_self(agent)->name, selector, selector) < 0)
+		*why = NULL;
+	return -ENOENT;
+}
+
+static int begin(struct agent *agent, const char *cgroup, const struct selector *selector, uint32_t *policy, char **why)
+{
+	struct run run = {.cgroup = strdup(cgroup), .selector = selector_format(selector)};
+	struct policy probe = {0};
+	int err = -ENOMEM;
+
+	if (!run.cgroup || !run.selector)
+		goto fail;
+	policy_fill(agent, selector, &probe);
+	if (probe.slice_count == 0) {
+		err = no_slice(agent, run.selector, why);
+		goto fail;
+	}
+	err = find_cgroup(agent, cgroup, &run.id);
+	if (err) {
+		if (asprintf(why, "no cgroup '%s' below %s", cgroup, agent->cgroup_root) < 0)
+			*why = NULL;
+		err = -EINVAL;
+		goto fail;
+	}
+	run.policy = run_policy_id(run.selector);
+	err = write_run_policy(agent, selector, run.policy);
+	if (!err)
+		err = dataplane_cgroup_write(agent->dataplane, run.id, run.policy);
+	if (err)
+		goto fail;
+	*policy = run.policy;
+	err = add(&agent->runs, run);
+	return err ? err : save(agent);
+
+fail:
+	clear(&run);
+	return err;
+}
+
+int runs_begin(struct agent *agent, const char *cgroup, const char *text, uint32_t *policy, char **why)
+{
+	struct selector selector;
+	int err;
+
+	if (!agent_self(agent)) {
+		*why = strdup("the agent has no fleet that it is in yet: see berth show servers");
+		return -EAGAIN;
+	}
+	runs_end(agent, cgroup);
+	err = resolve(agent, text, &selector, why);
+	if (err)
+		return err;
+	err = begin(agent, cgroup, &selector, policy, why);
+	selector_free(&selector);
+	return err;
+}
+
+static void drop_policy_unless_used(struct agent *agent, uint32_t id)
+{
+	if (runs_policy(&agent->runs, id))
+		return;
+	(void)dataplane_policy_remove(agent->dataplane, id);
+	(void)dataplane_excepts_replace(agent->dataplane, id, NULL, 0);
+}
+
+static void end(struct agent *agent, struct run *run)
+{
+	uint32_t policy = run->policy;
+
+	(void)dataplane_cgroup_remove(agent->dataplane, run->id);
+	clear(run);
+	*run = agent->runs.items[--agent->runs.count];
+	drop_policy_unless_used(agent, policy);
+}
+
+void runs_end(struct agent *agent, const char *cgroup)
+{
+	struct run *run = find(&agent->runs, cgroup);
+
+	if (!run)
+		return;
+	end(agent, run);
+	problems_settle(&agent->problems, "list of runs", save(agent), NULL);
+}
+
+void runs_reconcile(struct agent *agent)
+{
+	size_t before = agent->runs.count;
+	struct selector selector;
+
+	if (!agent_self(agent))
+		return;
+	for (size_t i = agent->runs.count; i-- > 0;) {
+		struct run *run = &agent->runs.items[i];
+		uint64_t id;
+
+		if (find_cgroup(agent, run->cgroup, &id) || id != run->id) {
+			end(agent, run);
+			continue;
+		}
+		if (selector_parse(run->selector, &selector, NULL, NULL))
+			continue;
+		problems_settle(&agent->problems, "policies of berth run",
+				write_run_policy(agent, &selector, run->policy), NULL);
+		selector_free(&selector);
+	}
+	if (agent->runs.count != before)
+		problems_settle(&agent->problems, "list of runs", save(agent), NULL);
+}
+
+bool runs_policy(const struct runs *runs, uint32_t policy)
+{
+	for (size_t i = 0; i < runs->count; i++)
+		if (runs->items[i].policy == policy)
+			return true;
+	return false;
+}
+
+bool runs_cgroup(const struct runs *runs, uint64_t cgroup)
+{
+	for (size_t i = 0; i < runs->count; i++)
+		if (runs->items[i].id == cgroup)
+			return true;
+	return false;
+}
+
+void runs_free(struct runs *runs)
+{
+	for (size_t i = 0; i < runs->count; i++)
+		clear(&runs->items[i]);
+	free(runs->items);
+	*runs = (struct runs){0};
+}

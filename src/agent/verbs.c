@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "verbs.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "../kernel/teardown.h"
+#include "agent.h"
+#include "log.h"
+#include "runs.h"
+#include "status.h"
+
+/* Routers have the withdrawal within milliseconds; packets that were under way are through by then. */
+#define WITHDRAW_WAIT_MS 300
+/* So that the reply goes out before the agent ends. */
+#define REPLY_MS 20
+
+static json_t *begin_run(struct agent *agent, const struct control_request *request)
+{
+	char *why = NULL;
+	uint32_t policy;
+	int err = runs_begin(agent, request->cgroup, request->selector, &policy, &why);
+	json_t *reply = err ? control_reply_error(err, why ? why : strerror(-err)) : control_reply_run(policy);
+
+	free(why);
+	return reply;
+}
+
+static void end_after_reply(uv_timer_t *timer)
+{
+	agent_end(timer->data);
+}
+
+/* Down, and out: the reply is the last thing that this agent does. */
+static json_t *detach(struct agent *agent)
+{
+	struct teardown_options options = {
+		.bpffs = agent->options.bpffs, .run_dir = agent->options.run_dir, .wait_ms = WITHDRAW_WAIT_MS};
+	char *why = NULL;
+	json_t *reply;
+	int err;
+
+	log_line(LOG_NOTICE, "detaching: taking the data plane down");
+	agent->detached = true;
+	dataplane_close(agent->dataplane);
+	agent->dataplane = NULL;
+	err = teardown_run(&options, &why);
+	if (err)
+		log_line(LOG_ERROR, "detach: %s", why ? why : strerror(-err));
+	reply = err ? control_reply_error(err, why ? why : strerror(-err)) : control_reply_ok();
+	free(why);
+	uv_timer_start(&agent->settle, end_after_reply, REPLY_MS, 0);
+	return reply;
+}
+
+json_t *verb_answer(struct agent *agent, const struct control_request *request)
+{
+	if (agent->detached)
+		return control_reply_error(-ESHUTDOWN, "the agent has been detached and is ending");
+	switch (request->verb) {
+	case CONTROL_STATUS:
+		return status_reply(agent);
+	case CONTROL_RUN:
+		return begin_run(agent, request);
+	case CONTROL_RUN_END:
+		runs_end(agent, request->cgroup);
+		return control_reply_ok();
+	case CONTROL_DETACH:
+		return detach(agent);
+	}
+	return control_reply_error(-ENOSYS, "unknown verb");
+}

@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the agent does for each verb of the control socket. */
+#ifndef BERTH_AGENT_VERBS_H
+#define BERTH_AGENT_VERBS_H
+
+#include "../control/control.h"
+
+struct agent;
+
+/* The reply, the caller's; NULL: no memory. Rights are checked already. */
+json_t *verb_answer(struct agent *agent, const struct control_request *request);
+
+#endif
