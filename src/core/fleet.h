@@ -18,6 +18,15 @@
 
 #define FLEET_NAME_MAX 63
 
+/* What a fleet has that does not say otherwise. */
+#define FLEET_SLICE_SHIFT_DEFAULT 11 /* 2,048 ports */
+#define FLEET_MTU_DEFAULT 1500
+#define FLEET_DRAIN_DEFAULT 1800 /* seconds */
+#define FLEET_COOLING_DEFAULT 240
+
+#define FLEET_MTU_MIN 1280
+#define FLEET_MTU_MAX 9000
+
 struct fleet_pool {
 	struct prefix prefix; /* /8 to /32 */
 	unsigned shift;       /* base-2 logarithm of slice_ports */

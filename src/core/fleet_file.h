@@ -10,13 +10,13 @@
 
 #include "fleet.h"
 
-#define FLEET_FILE_MAX (4u << 20)  /* bytes */
-#define FLEET_FAULTS_MAX 20        /* reading stops after that many */
+#define FLEET_FILE_MAX (4u << 20) /* bytes */
+#define FLEET_FAULTS_MAX 20 /* reading stops after that many */
 
 struct fleet_fault {
-	size_t line;   /* from 1 */
+	size_t line; /* from 1 */
 	size_t column; /* from 1, in characters */
-	char *text;    /* one sentence, no newline */
+	char *text; /* one sentence, no newline */
 };
 
 struct fleet_faults {
