@@ -6,7 +6,7 @@
 #include <linux/types.h>
 
 /* Finalizer of 32-bit MurmurHash3: every input bit reaches every output bit. */
-static inline __u32 hash_mix(__u32 h)
+static inline __attribute__((always_inline)) __u32 hash_mix(__u32 h)
 {
 	h ^= h >> 16;
 	h *= 0x85ebca6bu;
@@ -18,10 +18,10 @@ static inline __u32 hash_mix(__u32 h)
 
 /*
  * saddr, daddr: as they stand in the packet; ports: source and destination port as one word as it stands in the
- * packet, or, for a packet with MF or an offset, protocol << 16 | identification, so that every fragment of a
- * datagram hashes alike.
+ * packet; for ICMP the steering port; for any packet with MF or an offset, protocol << 16 | identification, so that
+ * every fragment of a datagram hashes alike.
  */
-static inline __u32 hash_flow(__be32 saddr, __be32 daddr, __u32 ports)
+static inline __attribute__((always_inline)) __u32 hash_flow(__be32 saddr, __be32 daddr, __u32 ports)
 {
 	return hash_mix((__u32)saddr ^ hash_mix((__u32)daddr ^ hash_mix(ports)));
 }

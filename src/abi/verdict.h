@@ -42,7 +42,10 @@
 	X(24, REFUSED_UNCONNECTED, "refused_unconnected", "UDP sent without connect (EPERM)") \
 	X(25, REFUSED_NO_POLICY,   "refused_no_policy",   "policy of the socket is gone (EPERM)") \
 	X(26, REFUSED_TABLE_FULL,  "refused_table_full",  "no room for another destination (EADDRNOTAVAIL)") \
-	X(27, REFUSED_EGRESS,      "refused_egress",      "packet stopped on its way out, source not the socket's own (EPERM)")
+	X(27, REFUSED_EGRESS,      "refused_egress",      "packet stopped on its way out, source not the socket's own (EPERM)") \
+	/* forwarder: further drops */ \
+	X(28, ECN_MISMATCH,        "ecn_mismatch",        "congestion marked on the wrap of a packet that cannot carry the mark") \
+	X(29, NO_HEADROOM,         "no_headroom",         "driver left no room in front of the packet for the wrap")
 /* clang-format on */
 
 enum verdict {

@@ -54,7 +54,7 @@
 
 struct wrap_private {
 	__u8 format_hops; /* WRAP_FORMAT << 4 | forwardings */
-	__u8 flags;
+	__u8 flags; /* 0 */
 	__be16 steering;
 	__be32 sender_entry; /* server id << 12 | entry site id */
 };
