@@ -10,8 +10,11 @@
  * asked for them, and each request has its callback run exactly once (with -ECANCELED when the store is closed
  * before). A backend that must block does so in libuv's thread pool.
  *
- * Keys are non-empty text without control characters, at most STORE_KEY_MAX bytes; values are bytes, at most
- * STORE_VALUE_MAX.
+ * Keys are non-empty UTF-8 text without control characters, at most STORE_KEY_MAX bytes, sorted by their bytes;
+ * values are bytes, at most STORE_VALUE_MAX.
+ *
+ * A commit that changes no key (it deletes what does not exist, or writes nothing) succeeds and leaves the revision
+ * as it is. A commit that ends with -EIO or -ECANCELED may have happened: read again.
  */
 #ifndef BERTH_STORE_STORE_H
 #define BERTH_STORE_STORE_H
@@ -42,14 +45,15 @@ struct store_result {
 
 /*
  * err: 0; -EAGAIN: a comparison failed, nothing was written; -EIO, -EROFS, -ENOSPC, -EBUSY, -EBADMSG (the store is
- * corrupt), -ENOTSUP (its format is newer): the store's trouble, in `why`; -ECANCELED.
+ * corrupt), -ENOTSUP (its format is newer), -ENOMEM: the store's trouble, in `why`; -ECANCELED.
  */
 typedef void store_done(void *arg, int err, const struct store_result *result);
 
 /*
  * One call per commit that touched the prefix, in order of revision, entries sorted by key. err -ESTALE: the revision
  * asked for is too old (history was dropped) or higher than the store's own (the store was rewound): the watch is
- * over, read again. Other errors: the store's trouble; the watch goes on by itself when it passes.
+ * over (and still wants store_unwatch()), read again. Other errors: the store's trouble, told once; the watch goes on
+ * by itself when it passes.
  */
 typedef void store_changed(void *arg, int err, const struct store_result *result);
 
@@ -96,11 +100,14 @@ struct store {
 
 /*
  * url: "sqlite:///var/lib/berth/berth.db", "memory://name". The store file is made when it is missing (its directory
- * is not). 0: *ret is the caller's until store_close(). -EINVAL, -ENOTSUP or what opening gave, with *why.
+ * is not). Only the URL is looked at here, what it leads to is opened by the first request, which tells the trouble
+ * with that, and the next one tries again. 0: *ret is the caller's until store_close(). -EINVAL, -ENOTSUP (no such
+ * kind of store), -ENOMEM, with *why.
  */
 int store_open(uv_loop_t *loop, const char *url, struct store **ret, const char **why);
 
-/* Reads all keys that start with `prefix` ("" for all). 0: `done` will be called; else -EINVAL, -ENOMEM and it won't. */
+/* Reads all keys that start with `prefix` ("" for all). 0: `done` will be called; else -EINVAL, -ENOMEM and it won't.
+ */
 int store_read(struct store *store, const char *prefix, store_done *done, void *arg);
 /* Likewise. All comparisons hold and all writes happen, at one revision and durably, or nothing is written. */
 int store_commit(struct store *store, const struct store_txn *txn, store_done *done, void *arg);
@@ -109,8 +116,8 @@ int store_watch(struct store *store, const char *prefix, uint64_t after, store_c
 		struct store_watch **ret);
 /* No call of `changed` comes after this. NULL is fine. */
 void store_unwatch(struct store_watch *watch);
-/* Requests under way end with -ECANCELED, watches without a word; the memory goes when the loop has run them. NULL
-   is fine. */
+/* Requests under way end with -ECANCELED, watches without a word (their handles go as well); the memory goes when the
+   loop has run them. NULL is fine. */
 void store_close(struct store *store);
 
 #endif
