@@ -45,7 +45,9 @@
 	X(27, REFUSED_EGRESS,      "refused_egress",      "packet stopped on its way out, source not the socket's own (EPERM)") \
 	/* forwarder: further drops */ \
 	X(28, ECN_MISMATCH,        "ecn_mismatch",        "congestion marked on the wrap of a packet that cannot carry the mark") \
-	X(29, NO_HEADROOM,         "no_headroom",         "driver left no room in front of the packet for the wrap")
+	X(29, NO_HEADROOM,         "no_headroom",         "driver left no room in front of the packet for the wrap") \
+	/* allocator: further refusals */ \
+	X(30, REFUSED_BIND,        "refused_bind",        "the egress address cannot be bound here: not a local address (EADDRNOTAVAIL)")
 /* clang-format on */
 
 enum verdict {

@@ -1,0 +1,250 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * DOC: the search for a port
+ *
+ * Goes through the slices of a policy, and through the chunks of each, takes a free port in one, and binds the socket
+ * to it. A slice is left when it is full towards the destination or cannot be bound at all; a port that another socket
+ * has is given back, and another one tried.
+ *
+ * The loop's state is a struct behind a pointer, and each step a global function, so that the verifier reads a step
+ * once instead of once for every round.
+ */
+#ifndef BERTH_BPF_ALLOC_SEARCH_H
+#define BERTH_BPF_ALLOC_SEARCH_H
+
+#include <linux/bpf.h>
+#include <linux/errno.h>
+#include <linux/in.h>
+#include <stdbool.h>
+
+#include <asm/socket.h>
+#include <bpf/bpf_core_read.h>
+#include <bpf/bpf_endian.h>
+#include <bpf/bpf_helpers.h>
+
+#include "../abi/allocator.h"
+#include "../abi/hash.h"
+#include "alloc_policy.h"
+#include "alloc_ports.h"
+#include "alloc_socket.h"
+#include "counters.h"
+
+#define SEARCH_TRIES 16
+/* The largest slice lies in 16 chunks. */
+#define SEARCH_STEPS (POLICY_SLICES_MAX * (32768u / PORTS_PER_CHUNK) + SEARCH_TRIES)
+
+struct search {
+	struct ports_key key; /* the destination; egress address and chunk are those of the step */
+	__u32 policy;
+	__u32 slice_count;
+	__u32 slice_start; /* index of the slice to begin with */
+	__u32 slice_seen; /* slices done with */
+	__u32 chunk_random; /* decides which chunk of the slice to begin with */
+	__u32 chunks; /* that the slice lies in */
+	__u32 chunk_seen; /* those of them done with */
+	__u32 first; /* ports of the slice in this chunk: [first, end) */
+	__u32 end;
+	__u32 tries; /* ports that turned out to be somebody else's */
+	__s32 refused; /* 0, or -errno of what failed for a reason other than a port in use */
+};
+
+struct tcp_timewait_sock {
+	int tw_ts_recent_stamp;
+} __attribute__((preserve_access_index));
+
+/*
+ * Same destination, same address, also when slices come and go beside it: the slice whose address has the highest
+ * hash together with the destination's address (rendezvous hashing); of several slices of one address the first.
+ */
+static __always_inline __u32 slice_sticky(const struct policy *policy, __u32 id, __be32 dest)
+{
+	__u32 salt = hash_mix(dest ^ hash_mix(id));
+	__s64 best = 0;
+	__u32 i;
+
+	for (i = 0; i < POLICY_SLICES_MAX && i < policy->slice_count; i++) {
+		__u32 rank = hash_mix(salt ^ hash_mix(policy->slices[i].addr));
+		__s64 more = (__s64)((rank & ~(POLICY_SLICES_MAX - 1)) | (POLICY_SLICES_MAX - 1 - i)) - best;
+
+		best += more & ~(more >> 63); /* the maximum, without a branch */
+	}
+	return POLICY_SLICES_MAX - 1 - (best & (POLICY_SLICES_MAX - 1));
+}
+
+/* key and policy are set. 0; -ESRCH: no such policy. */
+__noinline int search_begin(struct search *search)
+{
+	struct policy *policy;
+	__u32 count;
+
+	if (!search)
+		return -EINVAL;
+	policy = policy_find(search->policy);
+	if (!policy)
+		return -ESRCH;
+	count = policy->slice_count;
+	if (count > POLICY_SLICES_MAX)
+		count = POLICY_SLICES_MAX;
+	search->slice_count = count;
+	search->chunk_random = bpf_get_prandom_u32();
+	if (!count)
+		return 0;
+	if (policy->flags & POLICY_SPREAD)
+		search->slice_start = bpf_get_prandom_u32() % count;
+	else
+		search->slice_start = slice_sticky(policy, search->policy, search->key.dest);
+	return 0;
+}
+
+/* Sets egress address, chunk, first and end of the step. -ENOSPC: every slice was seen; -EAGAIN. */
+__noinline int search_aim(struct search *search)
+{
+	struct policy_slice slice;
+	__u32 index, chunk;
+	int err;
+
+	if (!search || search->slice_seen >= search->slice_count)
+		return -ENOSPC;
+	index = search->slice_start + search->slice_seen;
+	if (index >= search->slice_count)
+		index -= search->slice_count;
+	err = policy_slice(search->policy, index, &slice);
+	if (err)
+		return err;
+	if (!slice.first || !slice.count) /* would turn the arithmetic below around */
+		return -ENOSPC;
+	chunk = slice.first >> CHUNK_SHIFT;
+	search->chunks = ((slice.first + slice.count - 1) >> CHUNK_SHIFT) - chunk + 1;
+	chunk += (search->chunk_random % search->chunks + search->chunk_seen) % search->chunks;
+
+	search->key.egress = slice.addr;
+	search->key.chunk = chunk;
+	search->first = chunk << CHUNK_SHIFT;
+	search->end = search->first + PORTS_PER_CHUNK;
+	if (search->first < slice.first)
+		search->first = slice.first;
+	if (search->end > slice.first + slice.count)
+		search->end = slice.first + slice.count;
+	return 0;
+}
+
+/* Takes a free port of [first, end) towards the key's destination, making the entry when there is none. */
+static __always_inline int port_take(const struct ports_key *key, __u32 first, __u32 end)
+{
+	int port = ports_take(key, first, end);
+
+	if (port != -ENOENT)
+		return port;
+	if (ports_insert(key))
+		return -ENOBUFS;
+	port = ports_take(key, first, end);
+	return port == -ENOENT ? -EAGAIN : port;
+}
+
+/*
+ * True when a socket that is none of ours is in the way. The kernel lets a connection follow one in TIME_WAIT that had
+ * timestamps, and refuses it without: too late for another try, so it is found out here. UDP sockets of others, bound
+ * with SO_REUSEADDR, would not stop ours, but share its datagrams.
+ */
+static __always_inline bool port_is_foreign(struct bpf_sock_addr *ctx, const struct ports_key *key, __u32 port)
+{
+	/* As the answer will come in. */
+	struct bpf_sock_tuple tuple = {.ipv4 = {
+					       .saddr = key->dest,
+					       .daddr = key->egress,
+					       .sport = key->dest_port,
+					       .dport = bpf_htons(port),
+				       }};
+	struct tcp_timewait_sock *waiting;
+	struct bpf_sock *sk;
+	bool foreign = true;
+
+	if (key->proto == IPPROTO_UDP) {
+		sk = bpf_sk_lookup_udp(ctx, &tuple, sizeof(tuple.ipv4), BPF_F_CURRENT_NETNS, 0);
+		if (!sk)
+			return false;
+		bpf_sk_release(sk);
+		return true;
+	}
+	sk = bpf_skc_lookup_tcp(ctx, &tuple, sizeof(tuple.ipv4), BPF_F_CURRENT_NETNS, 0);
+	if (!sk)
+		return false;
+	waiting = (struct tcp_timewait_sock *)bpf_skc_to_tcp_timewait_sock(sk);
+	if (waiting)
+		foreign = !waiting->tw_ts_recent_stamp;
+	bpf_sk_release(sk);
+	return foreign;
+}
+
+/* Binds to the key's egress address. 0; -EADDRINUSE: the port is somebody else's; what bind() gave. */
+__noinline int port_bind(struct bpf_sock_addr *ctx, const struct ports_key *wanted, __u32 port)
+{
+	struct sockaddr_in sin = {.sin_family = AF_INET, .sin_port = bpf_htons(port)};
+	struct ports_key key;
+	int one = 1;
+
+	if (!wanted)
+		return -EINVAL;
+	key = *wanted;
+	if (port_is_foreign(ctx, &key, port))
+		return -EADDRINUSE;
+	/* One port for many destinations; it cannot be put back afterwards. */
+	bpf_setsockopt(ctx, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
+	sin.sin_addr.s_addr = key.egress;
+	return bpf_bind(ctx, (struct sockaddr *)&sin, sizeof(sin));
+}
+
+static __always_inline void search_next_slice(struct search *search)
+{
+	search->chunk_seen = 0;
+	search->slice_seen++;
+}
+
+/* What the outcome of a step means for the next one. False: no further step. */
+__noinline int search_goes_on(struct search *search, int outcome)
+{
+	if (!search)
+		return 0;
+	switch (outcome) {
+	case -EADDRINUSE:
+		count(VERDICT_PORT_BUSY);
+		return ++search->tries < SEARCH_TRIES;
+	case -EAGAIN:
+		return ++search->tries < SEARCH_TRIES;
+	case -ENOBUFS: /* no room for this chunk's entry; another chunk may have one */
+		search->refused = outcome;
+		/* fallthrough */
+	case -ENOSPC:
+		if (++search->chunk_seen >= search->chunks)
+			search_next_slice(search);
+		break;
+	default: /* the egress address is not to be had here, nor are the slice's other chunks */
+		search->refused = outcome;
+		search_next_slice(search);
+	}
+	return search->slice_seen < search->slice_count;
+}
+
+/* A port of the policy's slices, bound to the socket, with the key of its entry in *search; or -EADDRNOTAVAIL. */
+static __always_inline int search_run(struct bpf_sock_addr *ctx, struct search *search)
+{
+	__u32 step;
+	int port, err;
+
+	for (step = 0; step < SEARCH_STEPS; step++) {
+		err = search_aim(search);
+		if (!err) {
+			port = port_take(&search->key, search->first, search->end);
+			err = port < 0 ? port : port_bind(ctx, &search->key, port);
+			if (!err)
+				return port;
+			if (port >= 0)
+				ports_give(&search->key, port);
+		}
+		if (!search_goes_on(search, err))
+			break;
+	}
+	return -EADDRNOTAVAIL;
+}
+
+#endif

@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* What a socket holds, in its storage: a socket without storage is under no policy, as far as is known. */
+#ifndef BERTH_BPF_ALLOC_SOCKET_H
+#define BERTH_BPF_ALLOC_SOCKET_H
+
+#include <linux/bpf.h>
+#include <stdbool.h>
+
+#include <bpf/bpf_helpers.h>
+
+#include "../abi/allocator.h"
+#include "alloc_ports.h"
+
+struct {
+	__uint(type, BPF_MAP_TYPE_SK_STORAGE);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, int);
+	__type(value, struct socket_state);
+} sockets SEC(".maps");
+
+/* Not in the kernel's UAPI headers. */
+#define AF_INET 2
+#define SOCK_STREAM 1
+#define SOCK_DGRAM 2
+
+static __always_inline bool socket_is_tcp(__u32 type, __u32 proto)
+{
+	return type == SOCK_STREAM && proto == IPPROTO_TCP;
+}
+
+static __always_inline bool socket_is_udp(__u32 type, __u32 proto)
+{
+	return type == SOCK_DGRAM && proto == IPPROTO_UDP;
+}
+
+/* Two hooks may come here for one socket, on two CPUs: one of them gives the port back. */
+static __always_inline void socket_release(struct socket_state *socket)
+{
+	if (__sync_lock_test_and_set(&socket->held, 0))
+		ports_give(&socket->key, socket->port);
+}
+
+/* The caller has taken the port, and has the socket's lock. What was held until now is given back. */
+static __always_inline void socket_hold(struct socket_state *socket, const struct ports_key *key, __u32 port)
+{
+	socket_release(socket);
+	socket->key = *key;
+	socket->port = port;
+	barrier();
+	socket->held = 1;
+}
+
+static __always_inline bool socket_holds(const struct socket_state *socket, const struct ports_key *key, __u32 port)
+{
+	return socket->held && socket->port == port && ports_key_equal(&socket->key, key);
+}
+
+#endif
