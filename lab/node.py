@@ -13,6 +13,13 @@ from lab.process import Daemon, entered, wait_until
 from lab.topology import INTERNET, ORIGIN, ROUTER, SERVER
 
 
+class CommandFailed(subprocess.CalledProcessError):
+    """Says what the command said."""
+
+    def __str__(self):
+        return f"exit status {self.returncode}: {' '.join(self.cmd)}\n{self.stdout}{self.stderr}"
+
+
 class Node:
     """A network namespace, a cgroup, a directory."""
 
@@ -43,12 +50,14 @@ class Node:
         return entered(self.cgroup_of(policy), self.namespace, argv)
 
     def run(self, argv, policy=None, check=True, timeout=60, **more):
-        """subprocess.run() here, with the output captured as text."""
-        more.setdefault("stdin", subprocess.DEVNULL if "input" not in more else None)
-        if more["stdin"] is None:
-            del more["stdin"]
-        return subprocess.run(self.argv(argv, policy), check=check, timeout=timeout, capture_output=True, text=True,
-                              **more)
+        """subprocess.run() here, with the output captured as text. `check`: CommandFailed unless it exits 0."""
+        if "input" not in more:
+            more.setdefault("stdin", subprocess.DEVNULL)
+        argv = list(map(str, argv))
+        done = subprocess.run(self.argv(argv, policy), timeout=timeout, capture_output=True, text=True, **more)
+        if check and done.returncode:
+            raise CommandFailed(done.returncode, argv, done.stdout, done.stderr)
+        return done
 
     def popen(self, argv, policy=None, **more):
         """subprocess.Popen() here, in text mode. The lab's end is its end too."""

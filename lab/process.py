@@ -20,8 +20,12 @@ _ENTER = 'echo 0 >"$1/cgroup.procs" || exit 125; shift; exec "$@"'
 
 
 def entered(cgroup, namespace, argv):
-    """The command line that runs argv in a cgroup (made when it is missing) and a network namespace (None: this)."""
-    cgroup.mkdir(parents=True, exist_ok=True)
+    """The command line that runs argv in a cgroup (made when only it is missing) and a network namespace (None: this
+    one)."""
+    try:
+        cgroup.mkdir(exist_ok=True)
+    except FileNotFoundError:
+        raise LabError(f"{cgroup.parent} is gone: the lab is not up") from None
     into = ["nsenter", f"--net={namespace}", "--"] if namespace else []
     return ["/bin/sh", "-c", _ENTER, "sh", str(cgroup), *into, *map(str, argv)]
 

@@ -109,8 +109,9 @@ class Lab:
         for program in (BUILD / "lab" / "pass.bpf.o", origin.PROGRAM):
             if not program.exists():
                 raise LabError(f"{program} is missing: make lab")
-        self.paths.run.mkdir(parents=True)
+        self.paths.run.mkdir()
         self._describe("starting")
+        _make_cgroup(self.paths.cgroup)
         self.paths.fleet_file.write_text(fleet_text(self.topology, self.name))
         self.paths.www.mkdir()
         origin.make_big_file(self.paths.www / origin.BIG_FILE)
@@ -119,7 +120,7 @@ class Lab:
             self.say("mounted the BPF file system at /sys/fs/bpf")
         self.paths.bpffs.mkdir()
         for node in self.nodes.values():
-            node.cgroup.mkdir(parents=True)
+            node.cgroup.mkdir()
             node.run_dir.mkdir()
         for server in self.servers:
             server.bpffs.mkdir()
@@ -226,10 +227,9 @@ def orphaned(name):
 @contextlib.contextmanager
 def locked(paths, seconds=60):
     """One process at a time brings a lab up or down. The lock goes with its holder, however that ends."""
-    RUN.mkdir(parents=True, exist_ok=True)
     deadline = time.monotonic() + seconds
     while True:
-        with open(paths.lock, "w") as lock:
+        with _lock_file(paths.lock) as lock:
             wait_until(lambda: _try_lock(lock), max(0, deadline - time.monotonic()),
                        f"another process brings lab {paths.name} up or down")
             if not _same_file(lock, paths.lock):
@@ -239,6 +239,21 @@ def locked(paths, seconds=60):
                 return
             finally:
                 paths.lock.unlink(missing_ok=True)
+                with contextlib.suppress(OSError):
+                    RUN.rmdir()  # when this was the last lab
+
+
+def _lock_file(path):
+    while True:
+        RUN.mkdir(exist_ok=True)
+        with contextlib.suppress(FileNotFoundError):  # the last lab went away just then
+            return open(path, "w")
+
+
+def _make_cgroup(path):
+    while True:
+        with contextlib.suppress(FileNotFoundError):  # likewise
+            return path.mkdir(parents=True)
 
 
 def _try_lock(lock):
@@ -264,9 +279,8 @@ def remove(paths):
         subprocess.run(["ip", "-force", "-batch", "-"], input=batch, text=True, check=True, capture_output=True)
     shutil.rmtree(paths.bpffs, ignore_errors=True)
     shutil.rmtree(paths.run, ignore_errors=True)
-    for directory in (paths.cgroup.parent, RUN):
-        with contextlib.suppress(OSError):
-            directory.rmdir()  # when this was the last lab
+    with contextlib.suppress(OSError):
+        paths.cgroup.parent.rmdir()  # when this was the last lab
 
 
 def _end_processes(cgroup, seconds=10):
