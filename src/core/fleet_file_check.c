@@ -37,11 +37,10 @@ static void check_unique(struct reader *reader, struct node_list *values, const 
 	for (size_t i = 1; i < values->count && !reader_stopped(reader); i++) {
 		const struct node *before = values->items[i - 1];
 		const struct node *node = values->items[i];
-		struct shown shown;
 
 		if (strcmp(before->text, node->text) == 0)
-			reader_fault(reader, node, "%s %s is used twice: line %zu has it, too", what,
-				     shown_quote(node->text, &shown), before->line);
+			reader_fault(reader, node, "%s %s is used twice: line %zu has it, too", what, node->text,
+				     before->line);
 	}
 	free(values->items);
 }

@@ -124,7 +124,7 @@ static void check_range_pool(struct reader *reader, struct fleet_addresses *addr
 		reader_fault(reader, node, "range %s lies in two pools, %s and %s: write a range for each", node->text,
 			     prefix_format(pool->prefix, pool_text), prefix_format(last->prefix, last_text));
 	else if (!pool || !last)
-		reader_fault(reader, node, "range %s is only in part in the pool %s: end it there, or add a pool",
+		reader_fault(reader, node, "range %s is only in part in the pool %s: keep it within, or add a pool",
 			     node->text, prefix_format((pool ? pool : last)->prefix, pool_text));
 	else
 		addresses->pool = (size_t)(pool - reader->fleet->pools);

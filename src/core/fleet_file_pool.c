@@ -66,7 +66,7 @@ static void read_range(struct reader *reader, const struct node *node, void *obj
 		return;
 	err = addr_range_parse(text, &addresses->range);
 	if (err == -ERANGE)
-		reader_fault(reader, node, "range %s ends before it begins", text);
+		reader_fault(reader, node, "range %s ends before it begins: swap its ends", text);
 	else if (err)
 		reader_fault(reader, node, "range %s is no range of addresses: write it like 203.0.113.0 - 203.0.113.7",
 			     shown_quote(text, &shown));

@@ -2,10 +2,13 @@
 /* Mappings, lists and arrays, whatever is in them. */
 #include <errno.h>
 #include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "fleet_file_reader.h"
+
+#define FIELDS_TEXT_MAX 256
 
 /* Keys of the fleet file's design that this version does not carry out. */
 static const char *const unsupported_keys[] = {
@@ -45,22 +48,33 @@ static bool word_in(const char *word, const char *const *words)
 	return false;
 }
 
+/* "a, b, c"; returns `text`. */
+static const char *fields_list(const struct field *fields, char text[FIELDS_TEXT_MAX])
+{
+	size_t len = 0;
+
+	for (const struct field *field = fields; field->key && len < FIELDS_TEXT_MAX; field++)
+		len += (size_t)snprintf(text + len, FIELDS_TEXT_MAX - len, "%s%s", len ? ", " : "", field->key);
+	return text;
+}
+
 static void unknown_key(struct reader *reader, const struct node *key, const char *what, const struct field *fields)
 {
+	char list[FIELDS_TEXT_MAX];
 	struct shown shown;
 
 	if (word_in(key->text, unsupported_keys)) {
 		reader_fault(reader, key, "%s is not supported by this version of berth: take it out", key->text);
 		return;
 	}
+	shown_quote(key->text, &shown);
 	for (const struct field *field = fields; field->key; field++) {
 		if (words_similar(key->text, field->key)) {
-			reader_fault(reader, key, "%s has no key %s: did you mean %s?", what,
-				     shown_quote(key->text, &shown), field->key);
+			reader_fault(reader, key, "%s has no key %s: did you mean %s?", what, shown.text, field->key);
 			return;
 		}
 	}
-	reader_fault(reader, key, "%s has no key %s", what, shown_quote(key->text, &shown));
+	reader_fault(reader, key, "%s has no key %s: its keys are %s", what, shown.text, fields_list(fields, list));
 }
 
 /* Reads one key's value, unless it is unknown or there for the second time. seen: a bit for each field. */
@@ -82,14 +96,8 @@ static void reader_key(struct reader *reader, const struct node *key, const char
 
 static bool node_is_null(const struct node *node)
 {
-	return node->kind == NODE_VALUE &&
-	       (!*node->text || (node->plain && (strcmp(node->text, "~") == 0 || strcmp(node->text, "null") == 0)));
-}
-
-/* How a message calls a node: by its key, or as the whole file. */
-static const char *node_name(const struct node *node)
-{
-	return *node->name ? node->name : "a fleet file";
+	return node->kind == NODE_VALUE && node->plain &&
+	       (!*node->text || strcmp(node->text, "~") == 0 || strcmp(node->text, "null") == 0);
 }
 
 static bool node_expect(struct reader *reader, const struct node *node, enum node_kind kind)
@@ -97,13 +105,15 @@ static bool node_expect(struct reader *reader, const struct node *node, enum nod
 	static const char *const kinds[] = {[NODE_VALUE] = "a single value",
 					    [NODE_LIST] = "a list",
 					    [NODE_MAPPING] = "a mapping of keys to values"};
+	const char *entry = node->item ? "an entry of " : "";
 
 	if (node->kind == kind && (kind != NODE_VALUE || !node_is_null(node)))
 		return true;
 	if (node_is_null(node))
-		reader_fault(reader, node, "%s has no value: it must be %s", node_name(node), kinds[kind]);
+		reader_fault(reader, node, "%s%s has no value: it must be %s", entry, node->name, kinds[kind]);
 	else
-		reader_fault(reader, node, "%s must be %s, not %s", node_name(node), kinds[kind], kinds[node->kind]);
+		reader_fault(reader, node, "%s%s must be %s, not %s", entry, node->name, kinds[kind],
+			     kinds[node->kind]);
 	return false;
 }
 

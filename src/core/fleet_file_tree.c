@@ -59,6 +59,7 @@ static int loader_attach(struct loader *loader, struct node *node)
 		level->key = NULL;
 	} else if (level->node->kind == NODE_LIST) {
 		node->name = level->node->name;
+		node->item = true;
 		*level->tail = node;
 		level->tail = &node->next;
 	} else if (node->kind == NODE_VALUE) {

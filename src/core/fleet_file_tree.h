@@ -22,6 +22,7 @@ enum node_kind { NODE_VALUE, NODE_LIST, NODE_MAPPING };
 struct node {
 	enum node_kind kind;
 	bool plain; /* a value without quotes */
+	bool item; /* of a list */
 	size_t line, column; /* where it begins, from 1; column in characters */
 	size_t text_column; /* where `text` begins; 0 when it is not in the file character by character */
 	const char *name; /* the key it belongs to, for an item of a list the list's; "" for the whole file */

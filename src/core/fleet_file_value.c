@@ -90,6 +90,12 @@ bool reader_duration(struct reader *reader, const struct node *node, unsigned mi
 
 	if (!text)
 		return false;
+	if (text_is_integer(text)) {
+		reader_fault(reader, node,
+			     "%s %.20s has no unit: write hours, minutes and seconds like 90s, 30m or 1h30m",
+			     node->name, text);
+		return false;
+	}
 	if (!duration_parse(text, &seconds)) {
 		reader_fault(reader, node,
 			     "%s %s is no duration: write hours, minutes and seconds like 90s, 30m or 1h30m",

@@ -1,0 +1,341 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What bad files become. Each file in test/fleet/bad has one fault and says in its first line which:
+ * `# expect LINE:COLUMN: beginning of the sentence`. Run from the root of the repository.
+ */
+#include <dirent.h>
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "fleet_file_fault.h"
+
+#define BAD_FILES "test/fleet/bad"
+#define BAD_FILES_LEAST 150
+#define TEXT_MAX 16384
+
+struct input {
+	char text[TEXT_MAX];
+	size_t size;
+};
+
+/* Takes a file's text; false when the name is not one of a fleet file. */
+static bool input_read(struct input *input, const char *folder, const char *name)
+{
+	char path[512];
+	FILE *file;
+
+	if (!strstr(name, ".yaml"))
+		return false;
+	snprintf(path, sizeof(path), "%s/%s", folder, name);
+	file = fopen(path, "r");
+	assert_non_null(file);
+	input->size = fread(input->text, 1, TEXT_MAX - 1, file);
+	input->text[input->size] = '\0';
+	assert_true(feof(file));
+	fclose(file);
+	return true;
+}
+
+static bool fault_is(const struct fleet_faults *faults, const char *expected)
+{
+	const struct fleet_fault *fault = &faults->items[0];
+	char place[64];
+
+	if (faults->count != 1)
+		return false;
+	snprintf(place, sizeof(place), "%zu:%zu: ", fault->line, fault->column);
+	return strncmp(expected, place, strlen(place)) == 0 &&
+	       strncmp(expected + strlen(place), fault->text, strlen(expected) - strlen(place)) == 0;
+}
+
+/* 0, or 1 with what is wrong printed. */
+static int bad_file_check(const char *name, const struct input *input)
+{
+	static const char marker[] = "# expect ";
+	struct fleet_faults faults = {0};
+	struct fleet *fleet = NULL;
+	char expected[512] = "";
+	int err;
+	bool right;
+
+	snprintf(expected, sizeof(expected), "%.*s", (int)strcspn(input->text, "\n"), input->text);
+	err = fleet_file_read(input->text, input->size, &fleet, &faults);
+	right = err == -EINVAL && !fleet && strncmp(expected, marker, strlen(marker)) == 0 &&
+		strlen(expected) > strlen(marker) + 20 && fault_is(&faults, expected + strlen(marker));
+	if (!right) {
+		print_error("%s/%s: wanted %s\n", BAD_FILES, name, expected);
+		for (size_t i = 0; i < faults.count; i++)
+			print_error("  got %zu:%zu: %s\n", faults.items[i].line, faults.items[i].column,
+				    faults.items[i].text);
+	}
+	fleet_free(fleet);
+	fleet_faults_free(&faults);
+	return !right;
+}
+
+static void each_bad_file_gives_its_one_fault(void **state)
+{
+	DIR *folder = opendir(BAD_FILES);
+	struct dirent *entry;
+	int checked = 0;
+	int wrong = 0;
+
+	(void)state;
+	assert_non_null(folder);
+	while ((entry = readdir(folder))) {
+		struct input input;
+
+		if (!input_read(&input, BAD_FILES, entry->d_name))
+			continue;
+		wrong += bad_file_check(entry->d_name, &input);
+		checked++;
+	}
+	closedir(folder);
+	assert_int_equal(wrong, 0);
+	assert_true(checked >= BAD_FILES_LEAST);
+}
+
+static void assert_fault(const char *text, size_t size, const char *expected)
+{
+	struct fleet_faults faults = {0};
+	struct fleet *fleet = NULL;
+
+	assert_int_equal(fleet_file_read(text, size, &fleet, &faults), -EINVAL);
+	assert_null(fleet);
+	if (!fault_is(&faults, expected))
+		fail_msg("wanted %s, got %zu faults, first %zu:%zu: %s", expected, faults.count, faults.items[0].line,
+			 faults.items[0].column, faults.items[0].text);
+	fleet_faults_free(&faults);
+}
+
+static void empty_files_say_how_to_begin(void **state)
+{
+	(void)state;
+	assert_fault("", 0, "1:1: the file is empty: a fleet file begins with `version: 1`");
+	assert_fault("\n\n", 2, "1:1: the file is empty");
+	assert_fault("---\n", 4, "1:1: the file is empty");
+	assert_fault("\xef\xbb\xbf", 3, "1:1: the file is empty");
+	assert_fault("\0", 1, "1:1: control character U+0000");
+	assert_fault("\xc3", 1, "1:1: byte 0xc3 is not UTF-8");
+}
+
+static void a_file_has_a_largest_size(void **state)
+{
+	const size_t size = 10u << 20;
+	char *text = malloc(size);
+
+	(void)state;
+	assert_non_null(text);
+	memset(text, '#', size);
+	assert_fault(text, size, "1:1: the file has 10485760 bytes: a fleet file has at most 4194304");
+	assert_fault(text, FLEET_FILE_MAX + 1, "1:1: the file has 4194305 bytes");
+	assert_fault(text, FLEET_FILE_MAX, "1:1: the file is empty");
+	free(text);
+}
+
+static const char head[] = "version: 1\n"
+			   "fleet: f\n"
+			   "pools: [{prefix: 203.0.113.0/24}]\n"
+			   "addresses: [{range: 203.0.113.1}]\n";
+
+/* Each of these fits the file's size, and not the tables. */
+static void tables_have_limits(void **state)
+{
+	const size_t room = 1u << 20;
+	char *text = malloc(room);
+	size_t len;
+
+	(void)state;
+	assert_non_null(text);
+	len = (size_t)snprintf(text, room, "%ssites:\n", head);
+	for (unsigned i = 0; i < 4096; i++)
+		len += (size_t)snprintf(
+			text + len, room - len,
+			"- {name: s%u, tunnel: 10.1.%u.%u, servers: [{name: h%u, underlay: 10.2.%u.%u}]}\n", i, i / 256,
+			i % 256, i, i / 256, i % 256);
+	assert_fault(text, len, "4101:3: a fleet has at most 4095 sites, this file has 4096");
+	len = (size_t)snprintf(text, room,
+			       "%ssites: [{name: s, servers: [{name: h, underlay: 10.0.0.1}]}]\npolicies:\n", head);
+	for (unsigned i = 0; i < 1024; i++)
+		len += (size_t)snprintf(text + len, room - len, "- {name: p%u, cgroup: /c%u, select: '*'}\n", i, i);
+	assert_fault(text, len, "1030:3: a fleet has at most 1023 policies, this file has 1024");
+	len = (size_t)snprintf(text, room,
+			       "%ssites: [{name: s, servers: [{name: h, underlay: 10.0.0.1}]}]\npolicies:\n"
+			       "- {name: p, cgroup: /, select: '*', except: [",
+			       head);
+	for (unsigned i = 0; i < 8193; i++)
+		len += (size_t)snprintf(text + len, room - len, "10.3.0.0/16,");
+	len += (size_t)snprintf(text + len, room - len, "]}\n");
+	assert_fault(text, len, "7:45: the policies up to this one except 8193 prefixes, all together may except 8192");
+	len = (size_t)snprintf(text, room,
+			       "%ssites: [{name: s, servers: [{name: h, underlay: 10.0.0.1}]}]\npolicies:\n"
+			       "- {name: p, cgroup: /, select: '*', serve: [",
+			       head);
+	for (unsigned i = 0; i < 4097; i++)
+		len += (size_t)snprintf(text + len, room - len, "%u,", i + 1);
+	len += (size_t)snprintf(text + len, room - len, "]}\n");
+	assert_fault(text, len, "7:44: the policies up to this one serve on 4097 ports, all together may on 4096");
+	free(text);
+}
+
+/* More faults than are kept: the first ones in the order of the file, and no crash. */
+static void many_faults_are_cut_and_sorted(void **state)
+{
+	struct fleet_faults faults = {0};
+	struct fleet *fleet = NULL;
+	char text[4096];
+	size_t len = (size_t)snprintf(text, sizeof(text), "max_hops: 0\nversion: 1\nbogus: 1\n");
+
+	(void)state;
+	for (int i = 0; i < 40; i++)
+		len += (size_t)snprintf(text + len, sizeof(text) - len, "k%d: 1\n", i);
+	assert_int_equal(fleet_file_read(text, len, &fleet, &faults), -EINVAL);
+	assert_int_equal(faults.count, FLEET_FAULTS_MAX);
+	for (size_t i = 1; i < faults.count; i++)
+		assert_true(faults.items[i - 1].line < faults.items[i].line);
+	assert_int_equal(faults.items[0].line, 1);
+	fleet_faults_free(&faults);
+	assert_int_equal(faults.count, 0);
+}
+
+static void long_values_are_cut_at_a_character(void **state)
+{
+	struct shown shown;
+	char text[256] = "";
+
+	(void)state;
+	assert_string_equal(shown_quote("short", &shown), "\"short\"");
+	for (int i = 0; i < 60; i++)
+		strncat(text, i ? "\xc3\xa9" : "a", sizeof(text) - strlen(text) - 1);
+	shown_quote(text, &shown);
+	assert_string_equal(shown.text + strlen(shown.text) - 4, "...\"");
+	assert_int_equal(text_characters(shown.text, strlen(shown.text)), 1 + 33 + 4);
+	assert_int_equal((unsigned char)shown.text[strlen(shown.text) - 5], 0xa9);
+}
+
+static void similar_words_are_told(void **state)
+{
+	(void)state;
+	assert_true(words_similar("slice_port", "slice_ports"));
+	assert_true(words_similar("polices", "policies"));
+	assert_true(words_similar("tunel", "tunnel"));
+	assert_true(words_similar("seelct", "select"));
+	assert_true(words_similar("adress", "address"));
+	assert_false(words_similar("color", "cgroup"));
+	assert_false(words_similar("id", "name"));
+	assert_false(words_similar("", "evict"));
+	assert_false(words_similar("a-word-that-is-longer-than-any-key", "a-word-that-is-longer-than-any-key"));
+}
+
+/* The next number of a fixed sequence. */
+static uint32_t next(uint32_t *seed)
+{
+	*seed = *seed * 1664525u + 1013904223u;
+	return *seed >> 8;
+}
+
+/* One change: a byte, a run of bytes taken out or doubled, a word of YAML put in. */
+static void input_mutate(struct input *input, uint32_t *seed)
+{
+	static const char *const words[] = {"\n", " ",  "  ",   ": ",           "- ", "[",    "]",     "{",   "}",
+					    "#",  "\"", "'",    "&a ",          "*a", "!!x ", "---\n", "|\n", "0",
+					    "-1", "~",  "\xff", "\xe2\x80\xa8", ","};
+	const char *word = words[next(seed) % (sizeof(words) / sizeof(words[0]))];
+	size_t at = next(seed) % (input->size + 1);
+	size_t run = next(seed) % 40;
+
+	if (run > input->size - at)
+		run = input->size - at;
+	switch (next(seed) % 4) {
+	case 0:
+		if (at < input->size)
+			input->text[at] = (char)next(seed);
+		return;
+	case 1:
+		memmove(input->text + at, input->text + at + run, input->size - at - run);
+		input->size -= run;
+		return;
+	case 2:
+		word = input->text + at;
+		break;
+	default:
+		run = strlen(word);
+	}
+	if (input->size + run > TEXT_MAX)
+		return;
+	memmove(input->text + at + run, input->text + at, input->size - at);
+	if (word != input->text + at)
+		memcpy(input->text + at, word, run);
+	input->size += run;
+}
+
+/* Whatever comes in, there is a fleet or a fault within the text, never both and never neither. */
+static bool read_holds(const struct input *input)
+{
+	struct fleet_faults faults = {0};
+	struct fleet *fleet = NULL;
+	int err = fleet_file_read(input->text, input->size, &fleet, &faults);
+	size_t lines = 2;
+
+	for (size_t i = 0; i < input->size; i++)
+		lines += input->text[i] == '\n' || input->text[i] == '\r';
+	assert_true(err == 0 || err == -EINVAL);
+	assert_int_equal(err == 0, faults.count == 0);
+	assert_int_equal(err == 0, fleet != NULL);
+	for (size_t i = 0; i < faults.count; i++) {
+		assert_in_range(faults.items[i].line, 1, lines);
+		assert_in_range(faults.items[i].column, 1, input->size + 2);
+		assert_null(strchr(faults.items[i].text, '\n'));
+	}
+	fleet_free(fleet);
+	fleet_faults_free(&faults);
+	return err == 0;
+}
+
+static void mutated_files_give_a_fault_or_a_fleet(void **state)
+{
+	struct input original;
+	uint32_t seed = 1;
+	int fleets = 0;
+	int faults = 0;
+
+	(void)state;
+	assert_true(input_read(&original, "test/fleet/good", "full.yaml"));
+	for (int i = 0; i < 10000; i++) {
+		struct input input = original;
+
+		for (uint32_t n = 1 + next(&seed) % 4; n > 0; n--)
+			input_mutate(&input, &seed);
+		if (read_holds(&input))
+			fleets++;
+		else
+			faults++;
+	}
+	/* Both ways were taken. */
+	assert_true(fleets > 100);
+	assert_true(faults > 5000);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(each_bad_file_gives_its_one_fault),
+		cmocka_unit_test(empty_files_say_how_to_begin),
+		cmocka_unit_test(a_file_has_a_largest_size),
+		cmocka_unit_test(tables_have_limits),
+		cmocka_unit_test(many_faults_are_cut_and_sorted),
+		cmocka_unit_test(long_values_are_cut_at_a_character),
+		cmocka_unit_test(similar_words_are_told),
+		cmocka_unit_test(mutated_files_give_a_fault_or_a_fleet),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
