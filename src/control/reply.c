@@ -12,7 +12,7 @@ static const struct {
 } codes[] = {
 	{EIO, "EIO"},       {ENOENT, "ENOENT"}, {EINVAL, "EINVAL"}, {EPERM, "EPERM"},
 	{ENOSYS, "ENOSYS"}, {EPROTO, "EPROTO"}, {EBUSY, "EBUSY"},   {EAGAIN, "EAGAIN"},
-	{ENOMEM, "ENOMEM"}, {ENOSPC, "ENOSPC"}, {EEXIST, "EEXIST"}, {ENOTSUP, "ENOTSUP"},
+	{ENOMEM, "ENOMEM"}, {ENOSPC, "ENOSPC"}, {EEXIST, "EEXIST"}, {ESHUTDOWN, "ESHUTDOWN"}, {ENOTSUP, "ENOTSUP"},
 };
 
 #define CODE_COUNT (sizeof(codes) / sizeof(codes[0]))

@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* `berth detach` */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "../control/control.h"
+#include "../kernel/teardown.h"
+#include "message.h"
+#include "places.h"
+#include "verb.h"
+
+/* The agent answers when everything is down, its wait for routers included. */
+#define DETACH_TIMEOUT_MS 60000
+/* Without an agent: how long routers have to stop sending here. */
+#define WITHDRAW_WAIT_MS 2000u
+
+static int detach_without_agent(const struct places *places)
+{
+	const struct teardown_options options = {
+		.bpffs = places->bpffs,
+		.run_dir = places->run_dir,
+		.wait_ms = WITHDRAW_WAIT_MS,
+	};
+	char *why = NULL;
+	int err = teardown_run(&options, &why);
+
+	if (err) {
+		message_error(err, why);
+		message("something is left: mend that, then berth detach again");
+		return VERB_FAILED;
+	}
+	printf("detached; no agent was running\n");
+	return VERB_DONE;
+}
+
+static int detach(const struct places *places)
+{
+	const struct control_request request = {.verb = CONTROL_DETACH};
+	json_t *reply = NULL;
+	char *why = NULL;
+	int err;
+
+	if (geteuid() != 0) {
+		message("detach needs root");
+		return VERB_FAILED;
+	}
+	err = control_call(places->run_dir, &request, DETACH_TIMEOUT_MS, &reply, NULL, &why);
+	if (err == -ECONNREFUSED) {
+		free(why);
+		return detach_without_agent(places);
+	}
+	json_decref(reply);
+	if (err) {
+		message_error(err, why);
+		message("stop the agent, then berth detach again: it goes without one");
+		return VERB_FAILED;
+	}
+	printf("detached by the agent, which has ended\n");
+	return VERB_DONE;
+}
+
+int verb_detach(const struct arguments *arguments)
+{
+	struct places places = {0};
+	char *why = NULL;
+	int exit_code, err = places_find(arguments, &places, &why);
+
+	if (err) {
+		message_error(err, why);
+		return VERB_FAILED;
+	}
+	exit_code = detach(&places);
+	places_clear(&places);
+	return exit_code;
+}
