@@ -1,10 +1,10 @@
-// SPDX-License-Identifier: Apache-2.0
-#include "ownership.h"
-
+/* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "ownership.h"
 
 static const char *const state_names[] = {
 	[SLICE_STATE_FREE] = "free",

@@ -14,12 +14,12 @@
 enum slice_state { SLICE_STATE_FREE, SLICE_STATE_OWNED, SLICE_STATE_COOLING };
 
 struct ownership_row {
-	uint32_t addr;   /* egress address, host byte order */
+	uint32_t addr; /* egress address, host byte order */
 	uint32_t column;
-	uint32_t home;   /* site id; 0: none */
-	uint32_t owner;  /* server id; cooling: the old owner; free: 0 */
+	uint32_t home; /* site id; 0: none */
+	uint32_t owner; /* server id; cooling: the old owner; free: 0 */
 	enum slice_state state;
-	int64_t since;   /* Unix time of the last change of state, seconds */
+	int64_t since; /* Unix time of the last change of state, seconds */
 };
 
 struct ownership {

@@ -1,6 +1,4 @@
-// SPDX-License-Identifier: Apache-2.0
-#include "ownership.h"
-
+/* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -8,6 +6,8 @@
 #include <string.h>
 
 #include <cmocka.h>
+
+#include "ownership.h"
 
 static struct ownership_row owned(uint32_t addr, uint32_t column, uint32_t owner)
 {

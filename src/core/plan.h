@@ -8,14 +8,18 @@
  * What it wants: for each server and each distinct selector (policies' selectors resolved for the server's site) as
  * many slices as the largest `slices` of the policies that ask for it; a slice held already counts for every selector
  * it matches. What it does about it, in order:
- *   1. gives back: slices whose server or address left the fleet, and slices that no selector of their server asks
- *      for any more, begin to cool; slices that have cooled become free;
- *   2. keeps every other slice where it is;
- *   3. grants what is missing. A server has one preferred column: the one it holds most slices in, for a new server
- *      the lowest that serves most of what it asks for. An address where that column is free comes first, then one
- *      that servers with the same need already share (few addresses per tag set), then the lowest free column of any
- *      address that matches. A column's home becomes the site of its server with the grant.
- * A slice that cools is never granted. What cannot be met is said as a shortage.
+ *   1. gives back: slices whose server or address left the fleet, slices that no selector of their server asks for any
+ *      more, and of slices that the same selectors match those beyond what any of these asks for, begin to cool; slices
+ *      that have cooled become free and lose their home;
+ *   2. keeps every other slice where it is; its home follows a server that changed its site;
+ *   3. grants what is missing: the first slice of every server and selector before the second of any. A slice that
+ *      serves the most selectors comes first; of equals, one that fewer other selectors of the fleet could use. A
+ *      server has one preferred column (for each slice size): the one it holds most slices in, for a new server the
+ *      one that serves most of what it asks for, touches fewest unused addresses, and is lowest. An address where that
+ *      column is free comes first, one in use before an unused one (few addresses per tag set), then the lowest free
+ *      column of any address that matches. A column's home becomes the site of its server with the grant.
+ * A slice that cools is never granted, nor in the plan that gives it back. What cannot be met is said as a shortage.
+ * Neither the order of servers, sites and policies in the file nor that of earlier plans matters.
  */
 #ifndef BERTH_CORE_PLAN_H
 #define BERTH_CORE_PLAN_H
@@ -27,25 +31,27 @@
 #include "ownership.h"
 
 enum plan_reason {
-	PLAN_GRANTED,       /* a selector of the server asks for it */
-	PLAN_SERVER_GONE,   /* its server left the fleet file */
-	PLAN_ADDRESS_GONE,  /* its address left the fleet file */
-	PLAN_UNWANTED,      /* no selector of its server asks for it any more */
-	PLAN_COOLED,        /* timers.cooling has passed */
+	PLAN_GRANTED, /* a selector of the server asks for it */
+	PLAN_SERVER_GONE, /* its server left the fleet file */
+	PLAN_ADDRESS_GONE, /* its address left the fleet file, or has no such column now */
+	PLAN_UNWANTED, /* no selector of its server asks for it any more, or for so many */
+	PLAN_REHOMED, /* its server is in another site now */
+	PLAN_COOLED, /* timers.cooling has passed */
 };
 
+/* A slice that has cooled and is granted at once goes from cooling to owned in one transition. */
 struct plan_transition {
 	struct ownership_row from; /* state free, home 0 and owner 0 where there was no row */
 	struct ownership_row to;
 	enum plan_reason reason;
 };
 
-/* Site `site` lacks `lacking` slices with `selector` for `servers` servers. */
+/* Site `site` lacks `lacking` slices with `selector` for its `servers` servers. */
 struct plan_shortage {
 	uint32_t site; /* id */
-	char *selector;
-	size_t servers;
-	size_t lacking;
+	char *selector; /* resolved for the site; canonical text */
+	size_t servers; /* of the site: all of them ask for it */
+	size_t lacking; /* summed over the servers */
 };
 
 struct plan {

@@ -1,12 +1,12 @@
-// SPDX-License-Identifier: Apache-2.0
-#include "../abi/slice.h"
-
+/* SPDX-License-Identifier: Apache-2.0 */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 
 #include <cmocka.h>
+
+#include "../abi/slice.h"
 
 struct shape {
 	uint32_t shift;
