@@ -4,7 +4,10 @@
  *
  * Turns fleet and ownership into one server's tables: pure, the whole table each time. What a running forwarder uses
  * must not move under it, so the tables that are loaded now are given as well: a /24 keeps its base, a hop its index;
- * new ones take free places.
+ * new ones take places that neither table uses.
+ *
+ * The directory has every /24 of every pool, whether addresses of it are listed or not: what is announced is ours to
+ * drop. Hops are there before any slice needs them: every other site, and every other server of the own site.
  */
 #ifndef BERTH_CORE_COMPILE_H
 #define BERTH_CORE_COMPILE_H
@@ -26,8 +29,13 @@ struct tables {
 };
 
 /*
+ * An entry says, first match first: not in a pool: SLICE_NOT_OURS; masked column, no home or no owner: SLICE_FREE; held
+ * by this server, or cooling after it: SLICE_LOCAL; home is another site: its hop; else the hop of the owner. Where
+ * that site or server has left the fleet: SLICE_FREE.
+ *
  * loaded: what this server's forwarder has now, NULL for nothing. 0: *ret is the caller's (tables_free). -ENOENT: no
- * server of that id; -ENOSPC: the fleet does not fit the tables (*why is a static sentence with the limit); -ENOMEM.
+ * server of that id; -ENOSPC: the fleet does not fit the tables (*why is a static sentence with the limit); -EINVAL:
+ * two pools cut one /24 differently (*why); -ENOMEM.
  */
 int tables_compile(const struct fleet *fleet, const struct ownership *held, uint32_t server_id,
 		   const struct tables *loaded, struct tables **ret, const char **why);
