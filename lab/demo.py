@@ -53,15 +53,8 @@ def path_text(rose):
     return "entered at " + " > ".join(parts)
 
 
-def slices_of(lab, server):
-    """(first port, last port) of each slice of the demo's address that a server owns."""
-    rows = json.loads(lab.berth("show", "slices", "--json").stdout)["slices"]
-    return [(row["first"], row["last"]) for row in rows
-            if row["address"] == CRAWLER_ADDRESS and row["owner"] == server.name and row["state"] == "owned"]
-
-
-def owns(lab, server, port):
-    return any(first <= port <= last for first, last in slices_of(lab, server))
+def owns(server, port):
+    return any(port in ports for ports in server.slices(CRAWLER_ADDRESS))
 
 
 def open_many(server, targets, tcp=0, udp=0):
@@ -74,10 +67,8 @@ def open_many(server, targets, tcp=0, udp=0):
 def shared_address(lab):
     say(f"1. One public address, {CRAWLER_ADDRESS} (country=DE, product=crawler), shared by six servers:")
     for server in lab.servers:
-        [(first, last)] = slices_of(lab, server)
-        say(f"     {server.name:6} ports {first:5}-{last}")
-    whoowns = lab.berth("whoowns", f"{CRAWLER_ADDRESS}:{slices_of(lab, lab.servers[3])[0][0]}")
-    say(f"   berth whoowns {whoowns.args[-1]}: {whoowns.stdout.splitlines()[0]}")
+        [ports] = server.slices(CRAWLER_ADDRESS)
+        say(f"     {server.name:6} ports {ports[0]:5}-{ports[-1]}")
 
 
 def plain_curl(lab):
@@ -88,7 +79,7 @@ def plain_curl(lab):
         before = counters(lab)
         answer = server.run(["curl", "-sS", "-m", "10", f"http://{origin.address}/source"], policy=POLICY).stdout
         address, port = answer.split()
-        hold(address == CRAWLER_ADDRESS and owns(lab, server, int(port)),
+        hold(address == CRAWLER_ADDRESS and owns(server, int(port)),
              f"{origin.name} saw {server.name} come from {address}:{port}, which is not its slice")
         rose = risen(before, counters(lab))
         moved = Counter()
@@ -178,7 +169,7 @@ except TimeoutError:
 
 def guard(lab):
     server, victim, origin = lab.servers[1], lab.servers[2], lab.origins[0]
-    port = slices_of(lab, victim)[0][0] + 7
+    port = victim.slices(CRAWLER_ADDRESS)[0][7]
     before, mark = server.verdicts(), origin.mark()
     outcome = server.run(["/usr/bin/python3", "-c", FOREIGN, CRAWLER_ADDRESS, str(port), origin.address]).stdout
     dropped = server.verdicts()["foreign_source"] - before["foreign_source"]

@@ -1,0 +1,215 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The data plane outlives its agents; agents come and go, and nothing breaks, leaks or stays behind."""
+
+import json
+import signal
+import subprocess
+
+import pytest
+import yaml
+
+from lab.fleet import CRAWLER_ADDRESS
+from lab.paths import BUILD, REPOSITORY
+from lab.process import wait_until
+from lab.topology import POOL
+
+OPENER = REPOSITORY / "lab" / "opener.py"
+
+
+def hold_open(server, targets, tcp, udp):
+    child = server.popen([str(OPENER), "--tcp", str(tcp), "--udp", str(udp), "--hold", *targets], policy="crawler",
+                         stdin=subprocess.PIPE)
+    rows = []
+    while (line := child.stdout.readline()) and line != "holding\n":
+        rows.append(json.loads(line))
+    return child, rows
+
+
+def release(child):
+    """Those whose connection had broken."""
+    lost, errors = child.communicate(timeout=60)
+    assert child.returncode == 0, errors
+    return [json.loads(line) for line in lost.splitlines()]
+
+
+def open_many(server, targets, tcp, udp, policy="crawler"):
+    words = [OPENER, "--tcp", str(tcp), "--udp", str(udp), *targets]
+    return [json.loads(line) for line in server.run(words, policy=policy, timeout=100).stdout.splitlines()]
+
+
+def ports_in_use(server):
+    """Entries of the allocator's table: (egress, destination, port range) with a port in use."""
+    rows = json.loads(server.run(["bpftool", "-j", "map", "dump", "pinned", str(server.bpffs / "maps" / "ports")]).stdout)
+    return len(rows)
+
+
+@pytest.mark.deadline(300)
+def test_kill_9_of_every_agent(make_lab):
+    lab = make_lab(agents=True)
+    targets = [f"{origin.address}:9000" for origin in lab.origins]
+    held = {server: hold_open(server, targets, 50, 50) for server in lab.servers}
+    for server, (_, rows) in held.items():
+        assert [row for row in rows if row["error"]] == []
+    for server in lab.servers:
+        server.kill_agent()
+
+    # New connections from a program that starts now, and old ones, with no agent anywhere.
+    fresh = [target.replace("9000", "9001") for target in targets]
+    for server in lab.servers:
+        rows = open_many(server, fresh, 50, 50)
+        assert [row for row in rows if row["error"]] == []
+        assert {row["seen"] for row in rows} == {CRAWLER_ADDRESS}
+
+    for server in lab.servers:
+        server.start_agent()
+    for server in lab.servers:
+        wait_until(lambda server=server: (server.run_dir / "berthd.sock").exists() and answers(server), 20,
+                   f"{server} answers again")
+        status = server.status()
+        assert status["adopted"] is True
+        wait_until(lambda server=server: server.status()["applied"] > 0, 20, f"{server} has its tables")
+    lab.wait_announced()
+
+    for server, (child, _) in held.items():
+        assert release(child) == [], f"connections of {server} broke"
+    for server in lab.servers:
+        wait_until(lambda server=server: ports_in_use(server) == 0, 10, f"{server} has every port back")
+
+
+def answers(server):
+    try:
+        return server.status()["ok"]
+    except OSError:
+        return False
+
+
+def test_traffic_through_a_restart(lab):
+    """Connections are opened all the time while the agents of the way are ended and started."""
+    server, target = lab.servers_of("fra")[0], f"{lab.origins_near('ams')[0].address}:9002"
+    before = server.status()["instance"]
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        for each in lab.servers:
+            each.stop_agent(number) if number != signal.SIGKILL else each.kill_agent()
+        rows = open_many(server, [target], 100, 100)
+        for each in lab.servers:
+            each.start_agent()
+        rows += open_many(server, [target], 200, 200)
+        assert [row for row in rows if row["error"]] == []
+        lab.wait_announced()
+        wait_until(lambda: answers(server), 20, "the agent answers")
+    assert server.status()["instance"] != before
+
+
+def test_second_agent_is_refused(lab):
+    server = lab.servers[0]
+    words = [BUILD / "berthd", "--server", server.name, "--store", lab.paths.store_url, "--cgroup-root", server.cgroup,
+             "--bpffs", server.bpffs, "--run-dir", server.run_dir]
+    second = server.run(words, check=False)
+    assert second.returncode == 1
+    assert "another agent runs in" in second.stderr
+    assert answers(server)
+
+
+def test_control_socket_asks_for_root(lab):
+    server = lab.servers[0]
+    script = """
+import json, os, socket, struct, sys
+os.chmod(sys.argv[1], 0o666)
+os.setuid(65534)
+def ask(verb):
+    request = json.dumps({"version": 1, "verb": verb}).encode()
+    client = socket.socket(socket.AF_UNIX)
+    client.connect(sys.argv[1])
+    client.sendall(struct.pack("!I", len(request)) + request)
+    stream = client.makefile("rb")
+    return json.loads(stream.read(*struct.unpack("!I", stream.read(4))))
+print(json.dumps([ask("status").get("ok"), ask("detach")["error"]["code"]]))
+"""
+    answer = server.run(["/usr/bin/python3", "-c", script, str(server.run_dir / "berthd.sock")]).stdout
+    (server.run_dir / "berthd.sock").chmod(0o660)
+    assert json.loads(answer) == [True, "EPERM"]
+
+
+def host_state(server):
+    """What an agent changes of its host."""
+    names = ["net.ipv4.conf.all.accept_local", "net.ipv4.conf.all.arp_ignore", "net.ipv4.conf.all.arp_announce",
+             "net.ipv4.ip_local_reserved_ports"]
+    return {
+        "sysctls": server.run(["sysctl", *names]).stdout,
+        "rules": server.run(["ip", "rule"]).stdout,
+        "local routes": [route for route in server.routes("table", "local") if str(POOL) in route["dst"]],
+        "announced": server.run(["ip", "route", "show", "table", "6080"], check=False).stdout,
+        "qdiscs": server.run(["tc", "qdisc", "show", "dev", "net0"]).stdout,
+        "filters": server.run(["tc", "filter", "show", "dev", "net0", "egress"], check=False).stdout,
+        "xdp": [link.get("xdp") for link in server.json(["ip", "-j", "link", "show", "net0"])],
+        "pins": sorted(path.name for path in server.bpffs.rglob("*")) if server.bpffs.exists() else [],
+        "cgroup programs": server.run(["bpftool", "cgroup", "show", str(server.cgroup)]).stdout,
+    }
+
+
+@pytest.mark.deadline(200)
+@pytest.mark.parametrize("dead", [False, True], ids=["agent-alive", "agent-dead"])
+def test_detach_takes_everything_down(make_lab, dead):
+    lab = make_lab(agents=False)
+    server, origin = lab.servers[0], lab.origins[0]
+    server.run(["sysctl", "-qw", "net.ipv4.ip_local_reserved_ports=30000-30010,50000"])
+    before = host_state(server)
+    lab.start_agents()
+    assert host_state(server) != before
+    reserved = server.run(["sysctl", "-n", "net.ipv4.ip_local_reserved_ports"]).stdout
+    assert "30000-30010" in reserved, "what was reserved stays so"
+    if dead:
+        server.kill_agent()
+    gone = server.berth("detach", *server.pin_flags)
+    assert gone.returncode == 0, gone.stderr
+    wait_until(lambda: not server.agent.pid(), 5, "the agent ends")
+    assert host_state(server) == before
+    lab.wait_announced(servers=[each for each in lab.servers if each != server])
+    again = server.berth("detach", *server.pin_flags)
+    assert again.returncode == 0, again.stderr
+
+    # The program has the host's address again; the others have theirs still, and replies find their way without it.
+    words = ["curl", "-sS", "-m", "10", f"http://{origin.address}/source"]
+    assert server.run(words, policy="crawler").stdout.split()[0] == server.underlay
+    rows = open_many(lab.servers[1], [f"{each.address}:9000" for each in lab.origins], 50, 50)
+    assert [row for row in rows if row["error"]] == []
+    # And it comes back.
+    server.start_agent()
+    lab.wait_announced()
+    wait_until(lambda: server.run(words, policy="crawler").stdout.split()[0] == CRAWLER_ADDRESS, 10,
+               "its programs egress again")
+
+
+@pytest.mark.deadline(200)
+def test_fleet_file_changes_are_followed(make_lab):
+    """A policy and an address come and go while agents run; every server reports the revision it has loaded."""
+    lab = make_lab(agents=True)
+    server, origin = lab.servers[5], lab.origins[0]
+    words = ["curl", "-sS", "-m", "10", f"http://{origin.address}/source"]
+    fleet = yaml.safe_load(lab.paths.fleet_file.read_text())
+    fleet["addresses"].append({"range": "203.0.113.64", "tags": {"country": "AT"}})
+    fleet["policies"].append({"name": "late", "cgroup": "/late", "select": "country=AT"})
+    lab.paths.fleet_file.write_text(yaml.safe_dump(fleet))
+    lab.apply_fleet()
+
+    def loaded():
+        answer = json.loads(lab.berth("show", "servers", "--json").stdout)
+        return all(row["applied"] == answer["revision"] for row in answer["servers"])
+    wait_until(loaded, 20, "every server has the new revision")
+    late = server.cgroup / "late"
+    assert not late.exists()
+    late.mkdir()  # the kernel gives it its policy as it is made
+    argv = ["/bin/sh", "-c", 'echo 0 > "$1/cgroup.procs"; shift; exec "$@"', "sh", str(late), *words]
+    assert server.run(argv).stdout.split()[0] == "203.0.113.64"
+
+    # The policy leaves: what is started there now keeps the host's address.
+    fleet["policies"].pop()
+    lab.paths.fleet_file.write_text(yaml.safe_dump(fleet))
+    lab.apply_fleet("--yes")
+    wait_until(loaded, 20, "every server has the new revision")
+    assert server.run(argv).stdout.split()[0] == server.underlay
+
+
+def test_apply_twice_changes_nothing(lab):
+    result = lab.apply_fleet()
+    assert "nothing to change" in (result.stdout + result.stderr).lower()
