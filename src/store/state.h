@@ -10,11 +10,13 @@
  *
  * docs/store.md describes them for other implementations. This module turns a read of all of it into fleet and
  * ownership, and a plan into a transaction. The store is hostile input: whatever does not fit is an error that names
- * the key.
+ * the key. Left alone are keys of other families and further members of the JSON objects: a newer version may have
+ * written them.
  */
 #ifndef BERTH_STORE_STATE_H
 #define BERTH_STORE_STATE_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "../core/fleet.h"
@@ -30,6 +32,18 @@ struct server_status {
 	char *version;
 };
 
+/* An id and the name it was given to, which may have left the fleet since. */
+struct state_id {
+	char *name;
+	uint32_t id;
+	bool listed; /* the fleet has it */
+};
+
+struct state_ids {
+	struct state_id *items; /* sorted by name; no name and no id twice */
+	size_t count;
+};
+
 /* A key and its revision, for comparing. */
 struct state_key {
 	char *key;
@@ -41,14 +55,17 @@ struct state {
 	struct fleet *fleet; /* with ids; NULL: nothing was ever applied */
 	char *fleet_text;    /* as stored, fleet_size bytes; NULL with fleet */
 	size_t fleet_size;
-	struct ownership held;
+	struct state_ids sites;
+	struct state_ids servers;
+	struct ownership held; /* a free row that has a home: since 0 */
 	struct server_status *statuses; /* of servers that are in the fleet */
 	size_t status_count;
 	struct state_key *keys; /* every key read, sorted by key */
 	size_t key_count;
 };
 
-/* result: of store_read(store, "", ...). 0: *ret is the caller's. -EBADMSG: *why (the caller frees) names key and fault. */
+/* result: of store_read(store, "", ...). 0: *ret is the caller's. -EBADMSG: *why (the caller frees) names key and
+   fault. -ENOMEM: *why is NULL. */
 int state_decode(const struct store_result *result, struct state **ret, char **why);
 void state_free(struct state *state); /* NULL is fine */
 
@@ -60,12 +77,16 @@ struct state_txn {
 
 /*
  * Gives every site and server of `fleet` its id: the file's own, the one its name had before, or a fresh one above all
- * that were ever given. before: NULL for an empty store. -EEXIST with *why: the file gives an id that belongs to
- * another name or contradicts the store.
+ * that were ever given. before: NULL for an empty store. With *why (the caller frees), and no id changed: -EEXIST: the
+ * file gives an id that belongs to another name or contradicts the store; -ENOSPC: no ids are left. -ENOMEM: *why is
+ * NULL.
  */
 int state_assign_ids(struct fleet *fleet, const struct state *before, char **why);
-/* The transaction that brings the store from `before` to (fleet_text, ids of `fleet`, `plan`), comparing every key it
-   relies on. 0 or -ENOMEM. */
+/*
+ * The transaction that brings the store from `before` (NULL: empty) to (fleet_text, ids of `fleet`, `plan`), comparing
+ * every key it relies on. Whenever it writes at all it writes the fleet, so that of two such transactions from the same
+ * `before` one fails; when there is nothing to change, write_count is 0. 0 or -ENOMEM.
+ */
 int state_encode(const struct state *before, const struct fleet *fleet, const char *fleet_text, size_t fleet_size,
 		 const struct plan *plan, struct state_txn *ret);
 /* The transaction in which a server writes its status. */
