@@ -58,7 +58,8 @@ static bool path_below(const char *path, const char *dir, const char **rest)
 	return true;
 }
 
-/* The cgroup2 mount that `path` lies under, the deepest one; path NULL: the first one. Both strings are the caller's. */
+/* The cgroup2 mount that `path` lies under, the deepest one; path NULL: the first one. Both strings are the caller's.
+ */
 static int mount_find(const char *path, char **ret_point, char **ret_root)
 {
 	FILE *file = fopen("/proc/self/mountinfo", "re");
@@ -74,8 +75,8 @@ static int mount_find(const char *path, char **ret_point, char **ret_root)
 			continue;
 		mountinfo_unescape(line_point);
 		mountinfo_unescape(line_root);
-		if (path ? !path_below(path, line_point, &rest) || (point && strlen(point) > strlen(line_point)) :
-			   point != NULL)
+		if (path ? !path_below(path, line_point, &rest) || (point && strlen(point) > strlen(line_point))
+			 : point != NULL)
 			continue;
 		free(point);
 		free(root);

@@ -107,6 +107,9 @@ int rtnl_rule_remove(struct rtnl *rtnl, const struct rtnl_rule *rule);
 /* Those that can be told in full by struct rtnl_rule; the caller frees. */
 int rtnl_rules(struct rtnl *rtnl, struct rtnl_rule **ret, size_t *count);
 
+/* How many filters, of anybody's, a device's clsact qdisc has; 0 without one. */
+int rtnl_clsact_filters(struct rtnl *rtnl, uint32_t ifindex, size_t *ret);
+
 enum rtnl_event_type {
 	RTNL_EVENT_LINK, /* ifindex, name; gone: deleted */
 	RTNL_EVENT_ADDRESS, /* ifindex, addr; gone: removed */

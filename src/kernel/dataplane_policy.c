@@ -1,0 +1,259 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <arpa/inet.h>
+#include <bpf/bpf.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "dataplane_private.h"
+
+/* The longest key of a map here is a path. */
+#define KEY_MAX sizeof(struct cgroup_path)
+
+static int entry_write(const struct dataplane *dp, const char *map, const void *key, const void *value)
+{
+	int fd = dataplane_map(dp, map);
+
+	if (fd < 0)
+		return fd;
+	return bpf_map_update_elem(fd, key, value, BPF_ANY) < 0 ? -errno : 0;
+}
+
+static int entry_remove(const struct dataplane *dp, const char *map, const void *key)
+{
+	int fd = dataplane_map(dp, map);
+
+	if (fd < 0)
+		return fd;
+	return bpf_map_delete_elem(fd, key) < 0 && errno != ENOENT ? -errno : 0;
+}
+
+/* Entries of a map as an array of structs that a caller wants. */
+struct entry_list {
+	char *items;
+	size_t count;
+	size_t size; /* of one struct */
+	size_t key_offset; /* in it */
+	size_t value_offset; /* likewise */
+};
+
+static int entry_list_add(struct entry_list *list, int fd, const void *key, size_t key_size)
+{
+	char *more = reallocarray(list->items, list->count + 1, list->size), *item;
+
+	if (!more)
+		return -ENOMEM;
+	list->items = more;
+	item = more + list->count * list->size;
+	memset(item, 0, list->size);
+	memcpy(item + list->key_offset, key, key_size);
+	if (bpf_map_lookup_elem(fd, key, item + list->value_offset) < 0)
+		return errno == ENOENT ? 0 : -errno; /* went meanwhile */
+	list->count++;
+	return 0;
+}
+
+/*
+ * Programs may add and remove entries while we go through the map: when the key that we stand on is gone, the kernel
+ * starts again from the first one. So keys are collected until one comes twice or the map is through.
+ */
+static int entry_list_read(const struct dataplane *dp, const char *map, size_t key_size, struct entry_list *list)
+{
+	unsigned char key[KEY_MAX], next[KEY_MAX];
+	int fd = dataplane_map(dp, map), err = 0;
+	const void *at = NULL;
+
+	if (fd < 0)
+		return fd;
+	while (bpf_map_get_next_key(fd, at, next) == 0) {
+		if (list->count && memcmp(list->items + list->key_offset, next, key_size) == 0)
+			break;
+		err = entry_list_add(list, fd, next, key_size);
+		if (err)
+			break;
+		memcpy(key, next, key_size);
+		at = key;
+	}
+	if (err) {
+		free(list->items);
+		list->items = NULL;
+	}
+	return err;
+}
+
+int dataplane_policy_write(struct dataplane *dp, uint32_t id, const struct policy *policy)
+{
+	return id == POLICY_NONE ? -EINVAL : entry_write(dp, "policies", &id, policy);
+}
+
+int dataplane_policy_remove(struct dataplane *dp, uint32_t id)
+{
+	return entry_remove(dp, "policies", &id);
+}
+
+int dataplane_policy_list(const struct dataplane *dp, struct dataplane_policy **ret, size_t *count)
+{
+	struct entry_list list = {.size = sizeof(**ret),
+				  .key_offset = offsetof(struct dataplane_policy, id),
+				  .value_offset = offsetof(struct dataplane_policy, policy)};
+	int err = entry_list_read(dp, "policies", sizeof(uint32_t), &list);
+
+	if (err)
+		return err;
+	*ret = (struct dataplane_policy *)list.items;
+	*count = list.count;
+	return 0;
+}
+
+int dataplane_cgroup_write(struct dataplane *dp, uint64_t cgroup, uint32_t policy)
+{
+	return entry_write(dp, "cgroup_policies", &cgroup, &policy);
+}
+
+int dataplane_cgroup_remove(struct dataplane *dp, uint64_t cgroup)
+{
+	return entry_remove(dp, "cgroup_policies", &cgroup);
+}
+
+int dataplane_cgroup_list(const struct dataplane *dp, struct dataplane_cgroup **ret, size_t *count)
+{
+	struct entry_list list = {.size = sizeof(**ret),
+				  .key_offset = offsetof(struct dataplane_cgroup, cgroup),
+				  .value_offset = offsetof(struct dataplane_cgroup, policy)};
+	int err = entry_list_read(dp, "cgroup_policies", sizeof(uint64_t), &list);
+
+	if (err)
+		return err;
+	*ret = (struct dataplane_cgroup *)list.items;
+	*count = list.count;
+	return 0;
+}
+
+static int path_key(const char *path, struct cgroup_path *ret)
+{
+	size_t len = strlen(path);
+
+	if (len >= sizeof(ret->path))
+		return -ENAMETOOLONG;
+	memset(ret, 0, sizeof(*ret));
+	memcpy(ret->path, path, len);
+	return 0;
+}
+
+int dataplane_path_write(struct dataplane *dp, const char *path, uint32_t policy)
+{
+	struct cgroup_path key;
+	int err = path_key(path, &key);
+
+	return err ? err : entry_write(dp, "cgroup_paths", &key, &policy);
+}
+
+int dataplane_path_remove(struct dataplane *dp, const char *path)
+{
+	struct cgroup_path key;
+	int err = path_key(path, &key);
+
+	return err ? err : entry_remove(dp, "cgroup_paths", &key);
+}
+
+int dataplane_path_list(const struct dataplane *dp, struct dataplane_path **ret, size_t *count)
+{
+	struct entry_list list = {.size = sizeof(**ret),
+				  .key_offset = offsetof(struct dataplane_path, path),
+				  .value_offset = offsetof(struct dataplane_path, policy)};
+	int err = entry_list_read(dp, "cgroup_paths", sizeof(struct cgroup_path), &list);
+
+	if (err)
+		return err;
+	*ret = (struct dataplane_path *)list.items;
+	*count = list.count;
+	return 0;
+}
+
+struct except_key dataplane_except_ipv6(uint32_t policy, const uint8_t addr[16], unsigned len)
+{
+	struct except_key key = {.prefix_len = 32 + len, .policy = policy};
+
+	memcpy(key.addr, addr, sizeof(key.addr));
+	return key;
+}
+
+struct except_key dataplane_except_ipv4(uint32_t policy, struct prefix prefix)
+{
+	uint8_t addr[16] = {[10] = 0xff, [11] = 0xff};
+	uint32_t be = htonl(prefix.addr);
+
+	memcpy(addr + 12, &be, sizeof(be));
+	return dataplane_except_ipv6(policy, addr, 96 + prefix.len);
+}
+
+/* Kinds of entries that a policy has a set of: how a key tells whose it is. */
+struct set_kind {
+	const char *map;
+	size_t key_size;
+	size_t policy_offset;
+};
+
+/* An entry of such a map; the key is as long as the kind says. */
+struct set_entry {
+	unsigned char key[sizeof(struct except_key)];
+	uint32_t value;
+};
+
+static bool set_contains(const void *keys, size_t count, size_t size, const void *key)
+{
+	for (size_t i = 0; i < count; i++)
+		if (memcmp((const char *)keys + i * size, key, size) == 0)
+			return true;
+	return false;
+}
+
+static int set_replace(struct dataplane *dp, const struct set_kind *kind, uint32_t policy, const void *keys,
+		       size_t count)
+{
+	struct entry_list list = {.size = sizeof(struct set_entry),
+				  .key_offset = offsetof(struct set_entry, key),
+				  .value_offset = offsetof(struct set_entry, value)};
+	const uint32_t present = 1;
+	int err = 0;
+
+	for (size_t i = 0; !err && i < count; i++)
+		err = entry_write(dp, kind->map, (const char *)keys + i * kind->key_size, &present);
+	if (!err)
+		err = entry_list_read(dp, kind->map, kind->key_size, &list);
+	for (size_t i = 0; !err && i < list.count; i++) {
+		const struct set_entry *entry = &((const struct set_entry *)list.items)[i];
+		uint32_t owner;
+
+		memcpy(&owner, entry->key + kind->policy_offset, sizeof(owner));
+		if (owner == policy && !set_contains(keys, count, kind->key_size, entry->key))
+			err = entry_remove(dp, kind->map, entry->key);
+	}
+	free(list.items);
+	return err;
+}
+
+int dataplane_excepts_replace(struct dataplane *dp, uint32_t policy, const struct except_key *keys, size_t count)
+{
+	static const struct set_kind kind = {"excepts", sizeof(struct except_key), offsetof(struct except_key, policy)};
+
+	for (size_t i = 0; i < count; i++)
+		if (keys[i].policy != policy || keys[i].prefix_len < 32 || keys[i].prefix_len > 160)
+			return -EINVAL;
+	return set_replace(dp, &kind, policy, keys, count);
+}
+
+int dataplane_serves_replace(struct dataplane *dp, uint32_t policy, const uint16_t *ports, size_t count)
+{
+	static const struct set_kind kind = {"serves", sizeof(struct serve_key), offsetof(struct serve_key, policy)};
+	struct serve_key *keys = calloc(count ? count : 1, sizeof(*keys));
+	int err;
+
+	if (!keys)
+		return -ENOMEM;
+	for (size_t i = 0; i < count; i++)
+		keys[i] = (struct serve_key){.policy = policy, .port = ports[i]};
+	err = set_replace(dp, &kind, policy, keys, count);
+	free(keys);
+	return err;
+}

@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "programs.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "../abi/allocator.h"
+#include "../abi/forwarder.h"
+#include "bpflog.h"
+#include "why.h"
+
+/* After the structs that they speak of. */
+#include <allocator.skel.h>
+#include <forwarder.skel.h>
+#include <guard.skel.h>
+
+#define VERIFIER_LOG_SIZE (1u << 20)
+
+static const struct {
+	const char *name;
+	const void *(*elf)(size_t *size);
+} objects[PROGRAM_OBJECTS] = {
+	[OBJECT_FORWARDER] = {"forwarder", forwarder__elf_bytes},
+	[OBJECT_GUARD] = {"guard", guard__elf_bytes},
+	[OBJECT_ALLOCATOR] = {"allocator", allocator__elf_bytes},
+};
+
+const char *program_object_name(enum program_object which)
+{
+	return objects[which].name;
+}
+
+int program_object_open(enum program_object which, struct bpf_object **ret)
+{
+	LIBBPF_OPTS(bpf_object_open_opts, options, .object_name = objects[which].name);
+	struct bpf_object *object;
+	const void *elf;
+	size_t size;
+	int err;
+
+	elf = objects[which].elf(&size);
+	bpflog_begin();
+	object = bpf_object__open_mem(elf, size, &options);
+	err = object ? 0 : -errno;
+	bpflog_end();
+	if (!err)
+		*ret = object;
+	return err;
+}
+
+int program_object_set_destinations(struct bpf_object *object, uint32_t destinations)
+{
+	struct bpf_map *map = bpf_object__find_map_by_name(object, "ports");
+
+	return map ? bpf_map__set_max_entries(map, destinations) : 0;
+}
+
+/* The last line of the verifier's log that says something: the statistics at its end don't. Cuts the log up. */
+static const char *verifier_reason(char *log)
+{
+	static const char *const statistics[] = {"processed ", "verification time", "stack depth", "max_states"};
+	const char *reason = "";
+
+	for (char *rest, *line = strtok_r(log, "\n", &rest); line; line = strtok_r(NULL, "\n", &rest)) {
+		bool says = true;
+
+		for (size_t i = 0; i < sizeof(statistics) / sizeof(*statistics); i++)
+			says = says && strncmp(line, statistics[i], strlen(statistics[i]));
+		if (says)
+			reason = line;
+	}
+	return reason;
+}
+
+static int load_failed(enum program_object which, int err, const char *warning, char *log, char **why)
+{
+	const char *reason = verifier_reason(log);
+
+	if (err == -EPERM && !*reason)
+		return why_say(why, err,
+			       "not allowed to load BPF programs: be root, or have CAP_BPF, CAP_NET_ADMIN "
+			       "and CAP_PERFMON");
+	return why_say(why, err, "the kernel does not take the %s: %s%s%s", objects[which].name,
+		       *warning ? warning : strerror(-err), *reason ? ": " : "", reason);
+}
+
+/*
+ * The verifier is asked for its log only once it has refused: it costs time. A program's log is libbpf's own affair
+ * unless we give it a buffer.
+ */
+int program_object_load(enum program_object which, struct bpf_object *object, char **why)
+{
+	struct bpf_program *program;
+	const char *warning;
+	char *log;
+	int err;
+
+	log = calloc(1, VERIFIER_LOG_SIZE);
+	if (!log)
+		return why_say(why, -ENOMEM, "no memory");
+	bpf_object__for_each_program(program, object) bpf_program__set_log_buf(program, log, VERIFIER_LOG_SIZE);
+	bpflog_begin();
+	err = bpf_object__load(object);
+	warning = bpflog_end();
+	if (err)
+		err = load_failed(which, err, warning, log, why);
+	bpf_object__for_each_program(program, object) bpf_program__set_log_buf(program, NULL, 0);
+	free(log);
+	return err;
+}
