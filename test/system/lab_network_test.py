@@ -49,7 +49,7 @@ def test_servers_do_not_blackhole_what_they_announce(announced):
 
 def count_pool_packets(server):
     server.run(["nft", "-f", "-"], input="table ip lab_test { chain entry { type filter hook prerouting priority -300; "
-               f"ip daddr {POOL} udp dport >= 2048 counter; }} }}")
+               f"ip daddr {POOL} udp dport >= 2048 counter; }}; }}")
 
 
 def pool_packets(server):
@@ -180,7 +180,9 @@ print(struct.unpack_from("I", s.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 
 
 def test_servers_advertise_what_the_internet_carries(network):
     """TCP_INFO's tcpi_advmss, 12 bytes of timestamps left out by the kernel."""
-    assert int(network.node("fra-1").run(["/usr/bin/python3", "-c", ADVERTISED_MSS]).stdout) == 1448
+    server = network.node("fra-1")
+    assert int(server.run(["/usr/bin/python3", "-c", ADVERTISED_MSS]).stdout) == 1448
+    assert "mtu lock 1500" in server.run(["ip", "route", "show", "default"]).stdout
 
 
 def test_router_ports_act_like_a_switch(network):
