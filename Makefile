@@ -10,6 +10,7 @@ endif
 CC = gcc
 BPF_CLANG ?= clang-19
 BPFTOOL ?= bpftool
+FUZZ_CLANG ?= clang-19
 PKGS := libbpf libuv sqlite3 yaml-0.1 jansson libmnl
 
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
@@ -37,13 +38,14 @@ sources = $(filter-out %_test.c,$(wildcard src/$(1)/*.c))
 objects = $(patsubst src/%.c,$(BUILD)/obj/%.o,$(call sources,$(1)))
 UNIT_TESTS := $(patsubst src/%.c,$(BUILD)/test/%,$(wildcard src/*/*_test.c))
 BPF_TESTS := $(patsubst test/bpf/%.c,$(BUILD)/test/bpf/%,$(wildcard test/bpf/*_test.c))
+FUZZERS := $(patsubst test/fuzz/%.c,$(BUILD)/fuzz/%,$(wildcard test/fuzz/*_fuzz.c))
 KERNEL_TESTS := $(patsubst test/kernels/%.c,$(BUILD)/test/kernels/%,$(wildcard test/kernels/*.c))
 
 BPF_OBJECTS := $(BPF_PROGRAMS:%=$(ROOT)/bpf/%.bpf.o)
 SKELETONS := $(BPF_PROGRAMS:%=$(ROOT)/gen/%.skel.h)
 LIBS := $(patsubst %,$(BUILD)/%.a,$(filter-out cli agent,$(MODULES)))
 
-.PHONY: all lab tests sanitize lint format clean
+.PHONY: all lab tests fuzz sanitize lint format clean
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -125,6 +127,21 @@ lint:
 
 format:
 	$(Q)clang-format-14 -i $(shell git ls-files -co --exclude-standard '*.c' '*.h')
+
+# A fuzzer is libFuzzer, NAME_fuzz.c and the core, all built with its own compiler.
+FUZZ_CFLAGS := -std=c17 -D_GNU_SOURCE -g -O1 -fno-omit-frame-pointer -fsanitize=address,undefined \
+	-fno-sanitize-recover=all $(shell pkg-config --cflags $(PKGS))
+
+fuzz: $(FUZZERS)
+
+$(BUILD)/fuzz/obj/%.o: src/%.c
+	$(call say,CC,$@)
+	@mkdir -p $(@D)
+	$(Q)$(FUZZ_CLANG) $(FUZZ_CFLAGS) -fsanitize=fuzzer-no-link -MMD -MP -c $< -o $@
+
+$(BUILD)/fuzz/%_fuzz: test/fuzz/%_fuzz.c $(patsubst src/%.c,$(BUILD)/fuzz/obj/%.o,$(call sources,core))
+	$(call say,CCLD,$@)
+	$(Q)$(FUZZ_CLANG) $(FUZZ_CFLAGS) -fsanitize=fuzzer -MMD -MP -o $@ $^ $(LDLIBS)
 
 clean:
 	rm -rf $(ROOT)
