@@ -19,7 +19,7 @@
 #include "../core/addr.h"
 
 /* Protocol number of our routes and rules. */
-#define RTNL_PROTOCOL 180
+#define RTNL_PROTOCOL 60
 /* The table that BIRD or FRR announces from. */
 #define RTNL_TABLE_ANNOUNCE 6080
 
@@ -104,6 +104,8 @@ struct rtnl_rule {
 /* Adding what is there and removing what is not are fine; `protocol` counts for neither. */
 int rtnl_rule_add(struct rtnl *rtnl, const struct rtnl_rule *rule);
 int rtnl_rule_remove(struct rtnl *rtnl, const struct rtnl_rule *rule);
+/* Whether there is such a rule, whoever made it. */
+int rtnl_rule_find(struct rtnl *rtnl, const struct rtnl_rule *rule, bool *ret);
 /* Those that can be told in full by struct rtnl_rule; the caller frees. */
 int rtnl_rules(struct rtnl *rtnl, struct rtnl_rule **ret, size_t *count);
 
