@@ -4,7 +4,7 @@
 BUILD ?= build
 ROOT := $(BUILD)
 ifeq ($(SAN),1)
-BUILD := $(ROOT)/asan
+override BUILD := $(ROOT)/asan
 endif
 
 CC = gcc
