@@ -113,6 +113,15 @@ $(BUILD)/test/%_test: $(BUILD)/obj/%_test.o $(LIBS)
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS) -lcmocka
 
+# Beside a program's sources: the program's archive as well, less its main.
+define program_test
+$$(BUILD)/test/$(1)/%_test: $$(BUILD)/obj/$(1)/%_test.o $$(BUILD)/$(1).a $$(LIBS)
+	$$(call say,LD,$$@)
+	@mkdir -p $$(@D)
+	$$(Q)$$(CC) $$(LDFLAGS) -o $$@ $$^ $$(LDLIBS) -lcmocka
+endef
+$(foreach program,cli agent,$(eval $(call program_test,$(program))))
+
 $(BUILD)/test/bpf/%_test: test/bpf/%_test.c $(LIBS) | $(SKELETONS)
 	$(call say,CCLD,$@)
 	@mkdir -p $(@D)
