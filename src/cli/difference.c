@@ -13,24 +13,21 @@
 #define MOVES_SHOWN 40u
 #define NAMES_SHOWN 12u
 
-static const char *const reason_names[] = {
-	[PLAN_GRANTED] = "granted",   [PLAN_SERVER_GONE] = "server_gone", [PLAN_ADDRESS_GONE] = "address_gone",
-	[PLAN_UNWANTED] = "unwanted", [PLAN_REHOMED] = "rehomed",         [PLAN_COOLED] = "cooled",
+static const struct {
+	const char *name; /* in JSON */
+	const char *verb; /* "3 granted: ..." */
+} reasons[] = {
+	[PLAN_GRANTED] = {"granted", "granted"},
+	[PLAN_SERVER_GONE] = {"server_gone", "given back"},
+	[PLAN_ADDRESS_GONE] = {"address_gone", "given back"},
+	[PLAN_UNWANTED] = {"unwanted", "given back"},
+	[PLAN_REHOMED] = {"rehomed", "moved home"},
+	[PLAN_COOLED] = {"cooled", "freed"},
 };
 
-#define REASON_COUNT (sizeof(reason_names) / sizeof(reason_names[0]))
+#define REASON_COUNT (sizeof(reasons) / sizeof(reasons[0]))
 
-/* Who left is known to the fleet that was. */
-static const struct fleet *fleet_with_server(const struct proposal *proposal, uint32_t id)
-{
-	return fleet_find_server_id(proposal->fleet, id) ? proposal->fleet : proposal->before->fleet;
-}
-
-static const struct fleet *fleet_with_site(const struct proposal *proposal, uint32_t id)
-{
-	return fleet_find_site_id(proposal->fleet, id) ? proposal->fleet : proposal->before->fleet;
-}
-
+/* An address that left is known to the fleet that was. */
 static const struct fleet *fleet_with_address(const struct proposal *proposal, uint32_t addr)
 {
 	return fleet_find_pool(proposal->fleet, addr) ? proposal->fleet : proposal->before->fleet;
@@ -41,16 +38,17 @@ static json_t *row_json(const struct proposal *proposal, const struct ownership_
 	char server[NAMES_TEXT_MAX], site[NAMES_TEXT_MAX];
 
 	return json_pack("{s:s, s:o, s:o}", "state", slice_state_name(row->state), "server",
-			 text_json(server_text(fleet_with_server(proposal, row->owner), row->owner, server)), "site",
-			 text_json(site_text(fleet_with_site(proposal, row->home), row->home, site)));
+			 text_json(server_text(proposal->fleet, proposal->before, row->owner, server)), "site",
+			 text_json(site_text(proposal->fleet, proposal->before, row->home, site)));
 }
 
 static json_t *move_json(const struct proposal *proposal, const struct plan_transition *move)
 {
-	json_t *object = json_pack("{s:s, s:o, s:o}", "reason", reason_names[move->reason], "from",
-				   row_json(proposal, &move->from), "to", row_json(proposal, &move->to));
+	json_t *object = slice_json(fleet_with_address(proposal, move->to.addr), move->to.addr, move->to.column);
 
-	if (slice_json(object, fleet_with_address(proposal, move->to.addr), move->to.addr, move->to.column)) {
+	if (json_object_update_new(object,
+				   json_pack("{s:s, s:o, s:o}", "reason", reasons[move->reason].name, "from",
+					     row_json(proposal, &move->from), "to", row_json(proposal, &move->to)))) {
 		json_decref(object);
 		return NULL;
 	}
@@ -73,11 +71,11 @@ static json_t *shortage_json(const struct proposal *proposal, const struct plan_
 {
 	char site[NAMES_TEXT_MAX];
 	char *text = plan_shortage_text(shortage, proposal->fleet);
-	json_t *object =
-		text ? json_pack("{s:s, s:s, s:I, s:I, s:s}", "site", site_text(proposal->fleet, shortage->site, site),
-				 "select", shortage->selector, "servers", (json_int_t)shortage->servers, "lacking",
-				 (json_int_t)shortage->lacking, "text", text)
-		     : NULL;
+	json_t *object = text ? json_pack("{s:s, s:s, s:I, s:I, s:s}", "site",
+					  site_text(proposal->fleet, proposal->before, shortage->site, site), "select",
+					  shortage->selector, "servers", (json_int_t)shortage->servers, "lacking",
+					  (json_int_t)shortage->lacking, "text", text)
+			      : NULL;
 
 	free(text);
 	return object;
@@ -110,7 +108,7 @@ static json_t *counts_json(const struct proposal *proposal)
 
 	count_reasons(proposal, counts);
 	for (size_t i = 0; i < REASON_COUNT; i++)
-		if (json_object_set_new(object, reason_names[i], json_integer((json_int_t)counts[i]))) {
+		if (json_object_set_new(object, reasons[i].name, json_integer((json_int_t)counts[i]))) {
 			json_decref(object);
 			return NULL;
 		}
@@ -172,7 +170,8 @@ static void print_counts(const struct proposal *proposal, FILE *out)
 	for (size_t i = 0; i < REASON_COUNT; i++) {
 		if (counts[i] == 0)
 			continue;
-		fprintf(out, "  %-10s  %zu %s\n", heading, counts[i], plan_reason_text((enum plan_reason)i));
+		fprintf(out, "  %-10s  %zu %s: %s\n", heading, counts[i], reasons[i].verb,
+			plan_reason_text((enum plan_reason)i));
 		heading = "";
 	}
 }
@@ -186,8 +185,8 @@ static void row_cell(struct table *table, const struct proposal *proposal, const
 		return;
 	}
 	table_cell(table, "%s of %s, %s", slice_state_name(row->state),
-		   server_text(fleet_with_server(proposal, row->owner), row->owner, server),
-		   site_text(fleet_with_site(proposal, row->home), row->home, site));
+		   server_text(proposal->fleet, proposal->before, row->owner, server),
+		   site_text(proposal->fleet, proposal->before, row->home, site));
 }
 
 static int print_moves(const struct proposal *proposal, FILE *out)

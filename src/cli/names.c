@@ -20,26 +20,27 @@ const char *slice_text(const struct fleet *fleet, uint32_t addr, uint32_t column
 	return text;
 }
 
-static const char *id_text(const char *name, uint32_t id, char text[NAMES_TEXT_MAX])
+static const char *id_text(const struct state_ids *ids, uint32_t id, char text[NAMES_TEXT_MAX])
 {
-	if (name)
-		return name;
+	for (size_t i = 0; i < ids->count; i++)
+		if (ids->items[i].id == id)
+			return ids->items[i].name;
 	snprintf(text, NAMES_TEXT_MAX, id ? "#%u" : "", id);
 	return text;
 }
 
-const char *server_text(const struct fleet *fleet, uint32_t id, char text[NAMES_TEXT_MAX])
+const char *server_text(const struct fleet *fleet, const struct state *state, uint32_t id, char text[NAMES_TEXT_MAX])
 {
 	const struct fleet_server *server = fleet && id ? fleet_find_server_id(fleet, id) : NULL;
 
-	return id_text(server ? server->name : NULL, id, text);
+	return server ? server->name : id_text(&state->servers, id, text);
 }
 
-const char *site_text(const struct fleet *fleet, uint32_t id, char text[NAMES_TEXT_MAX])
+const char *site_text(const struct fleet *fleet, const struct state *state, uint32_t id, char text[NAMES_TEXT_MAX])
 {
 	const struct fleet_site *site = fleet && id ? fleet_find_site_id(fleet, id) : NULL;
 
-	return id_text(site ? site->name : NULL, id, text);
+	return site ? site->name : id_text(&state->sites, id, text);
 }
 
 const char *time_text(int64_t since, char text[NAMES_TEXT_MAX])
@@ -52,17 +53,17 @@ const char *time_text(int64_t since, char text[NAMES_TEXT_MAX])
 	return text;
 }
 
-int slice_json(json_t *object, const struct fleet *fleet, uint32_t addr, uint32_t column)
+json_t *slice_json(const struct fleet *fleet, uint32_t addr, uint32_t column)
 {
 	const struct fleet_pool *pool = fleet ? fleet_find_pool(fleet, addr) : NULL;
 	char dotted[ADDR_TEXT_MAX];
-	int err = json_object_set_new(object, "address", json_string(addr_format(addr, dotted))) ||
-		  json_object_set_new(object, "column", json_integer(column));
 
-	if (!err && pool && column < slice_columns(pool->shift))
-		err = json_object_set_new(object, "first", json_integer(slice_first_port(column, pool->shift))) ||
-		      json_object_set_new(object, "count", json_integer(slice_port_count(column, pool->shift)));
-	return err ? -1 : 0;
+	addr_format(addr, dotted);
+	if (!pool || column < slice_first_column(pool->shift) || column >= slice_columns(pool->shift))
+		return json_pack("{s:s, s:I}", "address", dotted, "column", (json_int_t)column);
+	return json_pack("{s:s, s:I, s:I, s:I}", "address", dotted, "column", (json_int_t)column, "first",
+			 (json_int_t)slice_first_port(column, pool->shift), "count",
+			 (json_int_t)slice_port_count(column, pool->shift));
 }
 
 json_t *tags_json(const struct tags *tags)

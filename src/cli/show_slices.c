@@ -5,14 +5,16 @@
 #include "table.h"
 #include "verb.h"
 
-static json_t *row_json(const struct fleet *fleet, const struct ownership_row *row)
+static json_t *row_json(const struct state *state, const struct ownership_row *row)
 {
 	char home[NAMES_TEXT_MAX], owner[NAMES_TEXT_MAX];
-	json_t *object = json_pack("{s:o, s:o, s:s, s:I}", "home", text_json(site_text(fleet, row->home, home)),
-				   "owner", text_json(server_text(fleet, row->owner, owner)), "state",
-				   slice_state_name(row->state), "since", (json_int_t)row->since);
+	json_t *object = slice_json(state->fleet, row->addr, row->column);
 
-	if (slice_json(object, fleet, row->addr, row->column)) {
+	if (json_object_update_new(object,
+				   json_pack("{s:o, s:o, s:s, s:I}", "home",
+					     text_json(site_text(state->fleet, state, row->home, home)), "owner",
+					     text_json(server_text(state->fleet, state, row->owner, owner)), "state",
+					     slice_state_name(row->state), "since", (json_int_t)row->since))) {
 		json_decref(object);
 		return NULL;
 	}
@@ -24,7 +26,9 @@ static int print_json(const struct state *state)
 	json_t *list = json_array();
 
 	for (size_t i = 0; i < state->held.count; i++) {
-		if (json_array_append_new(list, row_json(state->fleet, &state->held.rows[i]))) {
+		if (state->held.rows[i].state == SLICE_STATE_FREE)
+			continue;
+		if (json_array_append_new(list, row_json(state, &state->held.rows[i]))) {
 			json_decref(list);
 			return answer_print(NULL);
 		}
@@ -46,9 +50,11 @@ int show_slices(const struct state *state, const struct arguments *arguments)
 		const struct ownership_row *row = &state->held.rows[i];
 		char text[NAMES_TEXT_MAX];
 
+		if (row->state == SLICE_STATE_FREE)
+			continue;
 		table_cell(table, "%s", slice_text(state->fleet, row->addr, row->column, text));
-		table_cell(table, "%s", site_text(state->fleet, row->home, text));
-		table_cell(table, "%s", server_text(state->fleet, row->owner, text));
+		table_cell(table, "%s", site_text(state->fleet, state, row->home, text));
+		table_cell(table, "%s", server_text(state->fleet, state, row->owner, text));
 		table_cell(table, "%s", slice_state_name(row->state));
 		table_cell(table, "%s", time_text(row->since, text));
 	}

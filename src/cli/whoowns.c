@@ -57,33 +57,40 @@ static int answer_json(const struct state *state, const struct question *questio
 		       const struct ownership_row *row)
 {
 	char server[NAMES_TEXT_MAX] = "", site[NAMES_TEXT_MAX] = "";
-	json_t *object = json_pack("{s:i, s:o, s:o, s:s, s:I}", "port", (int)question->port, "server",
-				   text_json(row ? server_text(state->fleet, row->owner, server) : ""), "site",
-				   text_json(row ? site_text(state->fleet, row->home, site) : ""), "state",
-				   slice_state_name(row ? row->state : SLICE_STATE_FREE), "since",
-				   (json_int_t)(row ? row->since : 0));
+	json_t *object = slice_json(state->fleet, question->addr, column);
 
-	if (slice_json(object, state->fleet, question->addr, column)) {
+	if (json_object_update_new(
+		    object, json_pack("{s:i, s:o, s:o, s:s, s:I}", "port", (int)question->port, "server",
+				      text_json(row ? server_text(state->fleet, state, row->owner, server) : ""),
+				      "site", text_json(row ? site_text(state->fleet, state, row->home, site) : ""),
+				      "state", slice_state_name(row ? row->state : SLICE_STATE_FREE), "since",
+				      (json_int_t)(row ? row->since : 0)))) {
 		json_decref(object);
 		object = NULL;
 	}
 	return answer_print(object);
 }
 
-static void answer_people(const struct state *state, const struct question *question, uint32_t column,
-			  const struct ownership_row *row)
+static void print_nobody(const struct state *state, const struct question *question, uint32_t column)
 {
-	char slice[NAMES_TEXT_MAX], server[NAMES_TEXT_MAX], site[NAMES_TEXT_MAX], since[NAMES_TEXT_MAX];
+	char text[NAMES_TEXT_MAX];
 
 	if (!slice_port_usable(question->port))
 		printf("nobody: ports below %u are never handed out\n", BERTH_PORT_FLOOR);
-	else if (!row)
-		printf("nobody: slice %s is free\n", slice_text(state->fleet, question->addr, column, slice));
+	else if (!fleet_find_address(state->fleet, question->addr))
+		printf("nobody: %s is in a pool, but not among the addresses of fleet %s\n",
+		       addr_format(question->addr, text), state->fleet->name);
 	else
-		printf("%s in site %s: slice %s, %s since %s\n", server_text(state->fleet, row->owner, server),
-		       site_text(state->fleet, row->home, site),
-		       slice_text(state->fleet, question->addr, column, slice), slice_state_name(row->state),
-		       time_text(row->since, since));
+		printf("nobody: slice %s is free\n", slice_text(state->fleet, question->addr, column, text));
+}
+
+static void print_owner(const struct state *state, const struct ownership_row *row)
+{
+	char slice[NAMES_TEXT_MAX], server[NAMES_TEXT_MAX], site[NAMES_TEXT_MAX], since[NAMES_TEXT_MAX];
+
+	printf("%s in site %s: slice %s, %s since %s\n", server_text(state->fleet, state, row->owner, server),
+	       site_text(state->fleet, state, row->home, site), slice_text(state->fleet, row->addr, row->column, slice),
+	       slice_state_name(row->state), time_text(row->since, since));
 }
 
 static int answer(const struct state *state, const struct question *question, bool json)
@@ -102,10 +109,12 @@ static int answer(const struct state *state, const struct question *question, bo
 	row = slice_port_usable(question->port) ? ownership_find(&state->held, question->addr, column) : NULL;
 	if (row && row->state == SLICE_STATE_FREE)
 		row = NULL;
-	if (!json)
-		answer_people(state, question, column, row);
-	else if (answer_json(state, question, column, row) != VERB_DONE)
+	if (json && answer_json(state, question, column, row) != VERB_DONE)
 		return VERB_FAILED;
+	if (!json && row)
+		print_owner(state, row);
+	if (!json && !row)
+		print_nobody(state, question, column);
 	return row ? VERB_DONE : VERB_NO;
 }
 
