@@ -11,6 +11,7 @@
 #include <linux/bpf.h>
 #include <linux/if_ether.h>
 #include <linux/ip.h>
+#include <stddef.h>
 
 #include <bpf/bpf_endian.h>
 #include <bpf/bpf_helpers.h>
@@ -30,14 +31,14 @@
 #define REPORT_BURST 50
 #define REPORT_INTERVAL 1000000ull /* ns */
 
+/* What the report is, behind its Ethernet header. */
 struct report {
-	struct ethhdr eth;
 	struct iphdr ip;
 	struct icmp icmp;
 	__u8 quote[QUOTE_LEN];
 };
 
-#define REPORT_GROWTH (sizeof(struct iphdr) + sizeof(struct icmp))
+#define REPORT_GROWTH offsetof(struct report, quote)
 
 /* When the bucket will be full again, ns of CLOCK_MONOTONIC: a token bucket in one word. */
 struct {
@@ -72,19 +73,15 @@ static __always_inline bool address_names_host(__be32 address)
 	return first && first != 127 && first < 224;
 }
 
-static __always_inline void report_fill(struct report *report, const struct ethhdr *received, __be32 from, __u32 mtu)
+static __always_inline void report_fill(struct report *report, __be32 from, __u32 mtu)
 {
 	const struct iphdr *quoted = (void *)report->quote;
-	struct ethhdr eth = {.h_proto = bpf_htons(ETH_P_IP)};
 
-	__builtin_memcpy(eth.h_dest, received->h_source, ETH_ALEN);
-	__builtin_memcpy(eth.h_source, received->h_dest, ETH_ALEN);
-	report->eth = eth;
 	report->ip = (struct iphdr){
 		.version = 4,
 		.ihl = 5,
 		.tos = REPORT_TOS,
-		.tot_len = bpf_htons(REPORT_GROWTH + QUOTE_LEN),
+		.tot_len = bpf_htons(sizeof(*report)),
 		.frag_off = bpf_htons(IPV4_DF),
 		.ttl = REPORT_TTL,
 		.protocol = IPPROTO_ICMP,
@@ -107,8 +104,8 @@ static __noinline int report_too_big(struct xdp_md *ctx, __be32 from, __u32 mtu)
 	void *data = (void *)(long)ctx->data;
 	void *end = (void *)(long)ctx->data_end;
 	struct iphdr *ip = data + ETH_HLEN;
+	struct ethhdr received, *eth;
 	struct report *report;
-	struct ethhdr received;
 
 	if (data + ETH_HLEN + QUOTE_LEN > end || !address_names_host(ip->saddr) || !report_allowed())
 		return XDP_DROP;
@@ -116,10 +113,14 @@ static __noinline int report_too_big(struct xdp_md *ctx, __be32 from, __u32 mtu)
 	if (bpf_xdp_adjust_tail(ctx, ETH_HLEN + QUOTE_LEN - (int)distance(data, end)) ||
 	    bpf_xdp_adjust_head(ctx, -(int)REPORT_GROWTH))
 		return XDP_DROP;
-	report = (void *)(long)ctx->data;
+	eth = (void *)(long)ctx->data;
+	report = (void *)(eth + 1);
 	if ((void *)(report + 1) > (void *)(long)ctx->data_end)
 		return XDP_DROP;
-	report_fill(report, &received, from, mtu);
+	__builtin_memcpy(eth->h_dest, received.h_source, ETH_ALEN);
+	__builtin_memcpy(eth->h_source, received.h_dest, ETH_ALEN);
+	eth->h_proto = received.h_proto;
+	report_fill(report, from, mtu);
 	return XDP_TX;
 }
 
