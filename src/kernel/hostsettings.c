@@ -160,54 +160,32 @@ static bool prefix_in(const struct prefix *prefixes, size_t count, struct prefix
 	return false;
 }
 
-static bool rule_there(const struct rtnl_rule *rules, size_t count, const struct rtnl_rule *rule)
-{
-	for (size_t i = 0; i < count; i++)
-		if (rules[i].pref == rule->pref && rules[i].table == rule->table &&
-		    rules[i].from_here == rule->from_here && prefix_in(&rules[i].to, 1, rule->to))
-			return true;
-	return false;
-}
-
 /* A pool's rule at 0 would come behind the local table's, which stands there: that one moves first. */
 static int local_move(const char *run_dir, struct host_journal *journal, struct rtnl *rtnl)
 {
-	struct rtnl_rule *rules;
-	bool first, later;
-	size_t count;
-	int err = rtnl_rules(rtnl, &rules, &count);
+	bool first;
+	int err = rtnl_rule_find(rtnl, &local_first, &first);
 
-	if (err)
-		return err;
-	first = rule_there(rules, count, &local_first);
-	later = rule_there(rules, count, &local_later);
-	free(rules);
-	if (!first)
-		return 0; /* moved already, by us or by the administrator */
+	if (err || !first)
+		return err; /* moved already, by us or by the administrator */
 	if (!journal->local_moved) {
 		journal->local_moved = true;
 		err = host_journal_write(run_dir, journal);
 	}
-	if (!err && !later)
+	if (!err)
 		err = rtnl_rule_add(rtnl, &local_later);
 	return err ? err : rtnl_rule_remove(rtnl, &local_first);
 }
 
 static int pool_add(const char *run_dir, struct host_journal *journal, struct rtnl *rtnl, struct prefix pool)
 {
-	struct rtnl_rule rule = pool_rule(pool), *rules;
-	size_t count;
+	struct rtnl_rule rule = pool_rule(pool);
 	bool there;
-	int err = 0;
+	int err = rtnl_rule_find(rtnl, &rule, &there);
 
+	if (err || there)
+		return err; /* ours, or the administrator's */
 	if (!prefix_in(journal->pools, journal->pool_count, pool)) {
-		err = rtnl_rules(rtnl, &rules, &count);
-		if (err)
-			return err;
-		there = rule_there(rules, count, &rule);
-		free(rules);
-		if (there)
-			return 0; /* the administrator's */
 		err = host_journal_add_pool(journal, pool);
 		if (!err)
 			err = host_journal_write(run_dir, journal);

@@ -22,12 +22,17 @@ static void rule_put(struct rtnl_request *request, struct fib_rule_hdr *info, co
 		mnl_attr_put_strz(request->header, FRA_IIFNAME, "lo");
 }
 
+/* NLM_F_EXCL does not see that a default rule, which the kernel made itself, is the same: looked for beforehand. */
 int rtnl_rule_add(struct rtnl *rtnl, const struct rtnl_rule *rule)
 {
 	struct rtnl_request request;
 	struct fib_rule_hdr *info;
+	bool there;
 	int err;
 
+	err = rtnl_rule_find(rtnl, rule, &there);
+	if (err || there)
+		return err;
 	info = rtnl_request_begin(&request, RTM_NEWRULE, NLM_F_CREATE | NLM_F_EXCL | NLM_F_ACK, sizeof(*info));
 	rule_put(&request, info, rule);
 	mnl_attr_put_u8(request.header, FRA_PROTOCOL, rule->protocol ? rule->protocol : RTNL_PROTOCOL);
@@ -98,5 +103,23 @@ int rtnl_rules(struct rtnl *rtnl, struct rtnl_rule **ret, size_t *count)
 		return err;
 	*ret = (struct rtnl_rule *)list.items;
 	*count = list.count;
+	return 0;
+}
+
+int rtnl_rule_find(struct rtnl *rtnl, const struct rtnl_rule *rule, bool *ret)
+{
+	struct rtnl_rule *rules;
+	bool found = false;
+	size_t count;
+	int err = rtnl_rules(rtnl, &rules, &count);
+
+	if (err)
+		return err;
+	for (size_t i = 0; i < count && !found; i++)
+		found = rules[i].pref == rule->pref && rules[i].table == rule->table &&
+			rules[i].from_here == rule->from_here && rules[i].to.addr == rule->to.addr &&
+			rules[i].to.len == rule->to.len;
+	free(rules);
+	*ret = found;
 	return 0;
 }
