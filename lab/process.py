@@ -104,7 +104,8 @@ class Daemon:
             pid, start = self.record.read_text().split()
         except (OSError, ValueError):
             return None
-        return int(pid) if str(start_time(pid)) == start else None
+        now = start_time(pid)
+        return int(pid) if now is not None and str(now) == start else None
 
     def send_signal(self, number):
         pid = self.pid()

@@ -277,8 +277,9 @@ def remove(paths):
     if namespaces:
         batch = "".join(f"netns del {namespace.name}\n" for namespace in namespaces)
         subprocess.run(["ip", "-force", "-batch", "-"], input=batch, text=True, check=True, capture_output=True)
-    shutil.rmtree(paths.bpffs, ignore_errors=True)
-    shutil.rmtree(paths.run, ignore_errors=True)
+    for directory in (paths.bpffs, paths.run):
+        with contextlib.suppress(FileNotFoundError):
+            shutil.rmtree(directory)
     with contextlib.suppress(OSError):
         paths.cgroup.parent.rmdir()  # when this was the last lab
 

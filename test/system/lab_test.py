@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import subprocess
+import sys
 import time
 
 import pytest
@@ -13,7 +14,8 @@ import yaml
 
 from lab import routing
 from lab.fleet import fleet_text
-from lab.paths import BPFFS, REPOSITORY, LabError, Paths, lab_names
+from lab.paths import BPFFS, BUILD, REPOSITORY, LabError, Paths, lab_names
+from lab.process import wait_until
 from lab.running import Lab
 from lab.topology import SERVER, TOPOLOGIES
 
@@ -195,6 +197,104 @@ def test_down_ends_what_runs_on_the_nodes(make_lab):
     program = lab.node("fra-2").popen(["sleep", "1000"], policy="crawler")
     lab.down()
     assert program.wait(5) == -signal.SIGKILL
+
+
+# --- agents, by a berthd that is a shell script ---
+
+ANNOUNCER = """#!/bin/sh
+echo "$@" >&2
+ip route add blackhole 203.0.113.0/24 table 6080 proto 60 2>/dev/null
+exec sleep 1000
+"""
+
+
+@pytest.fixture
+def fake_build(tmp_path):
+    """A build directory with the lab's own programs, `berth` that is always content, and the berthd that the test
+    gives."""
+    def make(berthd):
+        (tmp_path / "lab").symlink_to(BUILD / "lab")
+        for name, script in (("berth", "#!/bin/sh\necho \"$@\" >>/dev/stderr\n"), ("berthd", berthd)):
+            (tmp_path / name).write_text(script)
+            (tmp_path / name).chmod(0o755)
+        return os.environ | {"BERTH_BUILD": str(tmp_path)}
+    return make
+
+
+def test_up_with_agents(fresh_name, fake_build):
+    environment = fake_build(ANNOUNCER)
+    up = tool("up", "two-sites", "--agents", "--name", fresh_name, env=environment)
+    assert up.returncode == 0, up.stderr
+    lab = Lab.running(fresh_name)
+    assert lab.node("ams-router").next_hops("203.0.113.0/24") == ["ams-1", "ams-2", "ams-3"]
+    agent = lab.node("ams-2").agent
+    run, pins = lab.paths.run / "ams-2", lab.paths.bpffs / "ams-2"
+    assert agent.log.read_text().split() == [
+        "--server", "ams-2", "--store", f"sqlite://{lab.paths.run}/berth.db", "--cgroup-root",
+        str(lab.paths.cgroup / "ams-2"), "--bpffs", str(pins), "--run-dir", str(run)]
+    assert pins.is_dir() and run.is_dir()
+    with open(f"/proc/{agent.pid()}/cgroup") as file:
+        assert file.read().endswith(f"/berth-lab/{fresh_name}/ams-2/system\n")
+
+    agent.kill()
+    assert agent.pid() is None
+    assert lab.node("ams-1").agent.pid(), "only that one"
+    lab.node("ams-2").stop_agent()  # nothing to stop, which is fine
+
+
+def test_an_agent_that_dies_fails_up(fresh_name, fake_build):
+    up = tool("up", "two-sites", "--agents", "--name", fresh_name, env=fake_build("#!/bin/sh\necho boom\nexit 3\n"))
+    assert up.returncode == 1
+    assert "berthd on fra-1 ended: boom" in up.stderr
+    assert traces(fresh_name) == []
+
+
+def test_a_missing_berth_fails_up(fresh_name, fake_build, tmp_path):
+    environment = fake_build(ANNOUNCER)
+    (tmp_path / "berth").unlink()
+    up = tool("up", "two-sites", "--agents", "--name", fresh_name, env=environment)
+    assert up.returncode == 1
+    assert "berth apply" in up.stderr and "not found" in up.stderr
+    assert traces(fresh_name) == []
+
+
+# --- pytest sessions ---
+
+SESSION = """
+import os, signal, time
+def test_session(make_lab):
+    name = make_lab().name
+    open(os.environ["NAME_FILE"], "w").write(name)
+    time.sleep(60)
+"""
+
+
+def interrupted_session(tmp_path, number):
+    """Starts a session that has a lab, sends it a signal; returns the lab's name."""
+    (tmp_path / "session_test.py").write_text(SESSION)
+    name_file = tmp_path / "name"
+    name_file.unlink(missing_ok=True)
+    here = str(REPOSITORY / "test" / "system")
+    session = subprocess.Popen(
+        [sys.executable, "-m", "pytest", "-q", "-p", "conftest", "-p", "no:cacheprovider", "session_test.py"],
+        cwd=tmp_path, env=os.environ | {"NAME_FILE": str(name_file), "PYTHONPATH": here},
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    wait_until(lambda: name_file.exists() and name_file.read_text(), 20, "the session has its lab")
+    session.send_signal(number)
+    session.wait(20)
+    return name_file.read_text()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_an_interrupted_session_takes_its_labs_down(tmp_path, number):
+    assert traces(interrupted_session(tmp_path, number)) == []
+
+
+def test_the_next_session_takes_a_killed_one_s_labs_down(tmp_path):
+    name = interrupted_session(tmp_path, signal.SIGKILL)
+    assert traces(name) != []
+    interrupted_session(tmp_path, signal.SIGINT)
+    assert traces(name) == []
 
 
 @pytest.mark.parametrize("topology", TOPOLOGIES.values(), ids=lambda topology: topology.name)
