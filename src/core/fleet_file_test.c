@@ -14,27 +14,40 @@
 #include "../abi/wrap.h"
 #include "fleet_file.h"
 
-static struct fleet *fleet_of(const char *name)
+#define TEXT_MAX 16384
+
+static void text_read(const char *path, char text[TEXT_MAX])
+{
+	FILE *file = fopen(path, "r");
+	size_t size;
+
+	assert_non_null(file);
+	size = fread(text, 1, TEXT_MAX, file);
+	assert_true(size < TEXT_MAX);
+	text[size] = '\0';
+	fclose(file);
+}
+
+static struct fleet *fleet_read(const char *text, size_t size)
 {
 	struct fleet_faults faults = {0};
 	struct fleet *fleet = NULL;
-	char path[256];
-	char text[8192];
-	size_t size;
-	FILE *file;
-	int err;
+	int err = fleet_file_read(text, size, &fleet, &faults);
 
-	snprintf(path, sizeof(path), "test/fleet/good/%s", name);
-	file = fopen(path, "r");
-	assert_non_null(file);
-	size = fread(text, 1, sizeof(text), file);
-	assert_true(size < sizeof(text));
-	fclose(file);
-	err = fleet_file_read(text, size, &fleet, &faults);
 	if (faults.count > 0)
-		fail_msg("%s:%zu:%zu: %s", path, faults.items[0].line, faults.items[0].column, faults.items[0].text);
+		fail_msg("%zu:%zu: %s", faults.items[0].line, faults.items[0].column, faults.items[0].text);
 	assert_int_equal(err, 0);
 	return fleet;
+}
+
+static struct fleet *fleet_of(const char *name)
+{
+	char path[256];
+	char text[TEXT_MAX];
+
+	snprintf(path, sizeof(path), "test/fleet/good/%s", name);
+	text_read(path, text);
+	return fleet_read(text, strlen(text));
 }
 
 static uint32_t addr(const char *text)
@@ -196,6 +209,23 @@ static void a_byte_order_mark_and_cr_lf_do_no_harm(void **state)
 	fleet_free(fleet);
 }
 
+static void the_manual_example_is_good(void **state)
+{
+	static const char fence[] = "```yaml\n";
+	char page[TEXT_MAX];
+	const char *example;
+	struct fleet *fleet;
+
+	(void)state;
+	text_read("docs/fleet-file.md", page);
+	example = strstr(page, fence);
+	assert_non_null(example);
+	example += strlen(fence);
+	fleet = fleet_read(example, (size_t)(strstr(example, "```") - example));
+	assert_int_equal(fleet->server_count, 3);
+	fleet_free(fleet);
+}
+
 static void nothing_is_freed_twice(void **state)
 {
 	(void)state;
@@ -209,7 +239,7 @@ int main(void)
 		cmocka_unit_test(the_design_example_is_read), cmocka_unit_test(what_is_left_out_has_its_default),
 		cmocka_unit_test(every_key_is_read),          cmocka_unit_test(addresses_are_sorted_and_found),
 		cmocka_unit_test(names_and_ids_are_found),    cmocka_unit_test(a_byte_order_mark_and_cr_lf_do_no_harm),
-		cmocka_unit_test(nothing_is_freed_twice),
+		cmocka_unit_test(the_manual_example_is_good), cmocka_unit_test(nothing_is_freed_twice),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
