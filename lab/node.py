@@ -2,13 +2,16 @@
 """Nodes of a running lab. Nothing is kept in memory that is not on the machine too, so that any process can make
 these objects for a lab that another one brought up."""
 
+import contextlib
 import json
 import signal
+import socket
+import struct
 import subprocess
 
 from lab import origin
 from lab.fleet import policy_cgroup
-from lab.paths import BUILD
+from lab.paths import BUILD, LabError
 from lab.process import Daemon, entered, wait_until
 from lab.topology import INTERNET, ORIGIN, ROUTER, SERVER
 
@@ -133,6 +136,37 @@ class Server(RoutingNode):
     def counters(self):
         """`berth show counters --json` as it is."""
         return json.loads(self.berth("show", "counters", "--json", *self.pin_flags).stdout)
+
+    def verdicts(self):
+        """The counters by name: {"wrap": 3, ...}."""
+        return self.counters()["counters"]
+
+    def slices(self, address):
+        """The ports of each slice that this server owns of an egress address, as ranges."""
+        rows = json.loads(self.lab.berth("show", "slices", "--json").stdout)["slices"]
+        return [range(row["first"], row["first"] + row["count"]) for row in rows
+                if (row["address"], row["owner"], row["state"]) == (str(address), self.name, "owned")]
+
+    def status(self):
+        """What the agent says of itself on its control socket."""
+        request = json.dumps({"version": 1, "verb": "status"}).encode()
+        with socket.socket(socket.AF_UNIX) as client:
+            client.settimeout(10)
+            client.connect(str(self.run_dir / "berthd.sock"))
+            client.sendall(struct.pack("!I", len(request)) + request)
+            with client.makefile("rb") as stream:
+                size, = struct.unpack("!I", stream.read(4))
+                return json.loads(stream.read(size))
+
+    def wait_loaded(self, seconds=30):
+        """Until this server's agent answers and has loaded what the store has; its status."""
+        def loaded():
+            if self.agent.child and not self.agent.pid():
+                raise LabError(f"berthd on {self.name} ended: {self.agent.last_words()}")
+            with contextlib.suppress(OSError):
+                status = self.status()
+                return status if status["applied"] else None
+        return wait_until(loaded, seconds, f"the agent of {self.name} loads its tables")
 
     def announce(self, prefix):
         """Does by hand what berthd does when its data plane is healthy."""

@@ -186,7 +186,7 @@ class Lab:
                                  and (servers is None or server in servers)) for router in self.routers}
 
         def announced():
-            for server in self.servers:
+            for server in servers or self.servers:
                 if server.agent.child and not server.agent.pid():
                     raise LabError(f"berthd on {server.name} ended: {server.agent.last_words()}")
             return all(self._local_hops(router, prefix) == names for router, names in wanted.items())

@@ -27,7 +27,7 @@ def connect(server, address, port, proto="tcp", policy="crawler"):
     return json.loads(server.run(["/usr/bin/python3", "-c", CONNECT, address, str(port), proto], policy=policy).stdout)
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def nginx(lab):
     """nginx on a server, under a policy: serves on port 8080 of every address of the host."""
     server = lab.servers_of("fra")[1]
@@ -73,8 +73,8 @@ def test_loopback_and_private_addresses_are_left_alone(lab, nginx):
 def test_dual_stack_origin_is_reached_over_ipv4(lab):
     server, origin = lab.servers[4], lab.origins[1]
     resolve = f"dual.test:80:[{origin.address6}],{origin.address}"
-    direct = server.run(["curl", "-sS", "-m", "10", "--resolve", resolve, "http://dual.test/source"]).stdout.split()
-    assert ":" in direct[0], "without a policy the IPv6 address is reached"
+    direct = server.run(["curl", "-6", "-sS", "-m", "10", "--resolve", resolve, "http://dual.test/source"]).stdout.split()
+    assert ":" in direct[0], "its IPv6 address could be reached"
     answer = server.run(["curl", "-sS", "-m", "10", "--resolve", resolve, "http://dual.test/source"],
                         policy="crawler").stdout.split()
     assert answer[0] == CRAWLER_ADDRESS

@@ -68,7 +68,7 @@ def test_without_an_agent_nothing_is_run(lab):
         assert "berthd" in result.stderr or "agent" in result.stderr
     finally:
         server.start_agent()
-        lab.wait_announced()
+        server.wait_loaded()
 
 
 def test_command_survives_its_agent_s_restart(lab):
@@ -84,7 +84,7 @@ def test_command_survives_its_agent_s_restart(lab):
     first = child.stdout.readline().split()[0]
     server.kill_agent()
     server.start_agent()
-    lab.wait_announced()
+    server.wait_loaded()
     child.stdin.write("\n")
     child.stdin.flush()
     second = child.stdout.readline().split()[0]
