@@ -106,6 +106,9 @@ int sqlite_file_error(struct sqlite_file *file, int code)
 	int system = file->db ? sqlite3_system_errno(file->db) : 0;
 	const char *detail = file->db ? sqlite3_errmsg(file->db) : sqlite3_errstr(code);
 
+	/* Even reading needs the -shm file; SQLite's own words would be about writing. */
+	if (code == SQLITE_READONLY_DIRECTORY || code == SQLITE_READONLY_CANTINIT)
+		detail = "its -wal and -shm files cannot be made beside it";
 	if (system && (err == -EIO || err == -EROFS))
 		snprintf(file->why, sizeof(file->why), "%s %s: %s (%s)", file->path, error_text(err), detail,
 			 strerror(system));
