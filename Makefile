@@ -95,14 +95,14 @@ $(BUILD)/berthd: $(call objects,agent) $(LIBS)
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
 
 # What the lab runs beside Berth itself.
-lab: $(ROOT)/lab/pass.bpf.o $(ROOT)/lab/origin
+lab: $(BUILD)/lab/pass.bpf.o $(BUILD)/lab/origin
 
-$(ROOT)/lab/%.bpf.o: lab/%.bpf.c
+$(BUILD)/lab/%.bpf.o: lab/%.bpf.c
 	$(call say,BPF,$@)
 	@mkdir -p $(@D)
 	$(Q)$(BPF_CLANG) $(BPF_CFLAGS) -MMD -MP -c $< -o $@
 
-$(ROOT)/lab/origin: lab/origin.c
+$(BUILD)/lab/origin: lab/origin.c
 	$(call say,CCLD,$@)
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(CFLAGS_ALL) -MMD -MP $(LDFLAGS) -o $@ $<
