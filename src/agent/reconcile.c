@@ -23,17 +23,6 @@ const struct fleet_server *agent_self(const struct agent *agent)
 	return fleet_find_server(agent->state->fleet, agent->options.server);
 }
 
-/* The newest revision that says anything about tables: statuses don't. */
-static uint64_t content_revision(const struct state *state)
-{
-	uint64_t newest = 0;
-
-	for (size_t i = 0; i < state->key_count; i++)
-		if (strncmp(state->keys[i].key, "status/", 7) != 0 && state->keys[i].revision > newest)
-			newest = state->keys[i].revision;
-	return newest;
-}
-
 static void write_config(struct agent *agent)
 {
 	const struct fleet *fleet = agent->state->fleet;
@@ -155,7 +144,7 @@ void reconcile(struct agent *agent)
 		err = attach_allocator(agent);
 	announce_when_ready(agent);
 	if (!err && uplinks_ready(agent))
-		report(agent, content_revision(agent->state));
+		report(agent, state_content_revision(agent->state));
 }
 
 void reconcile_network(struct agent *agent)
@@ -166,5 +155,5 @@ void reconcile_network(struct agent *agent)
 	hops_reconcile(agent);
 	announce_when_ready(agent);
 	if (agent->allocator_attached && uplinks_ready(agent))
-		report(agent, content_revision(agent->state));
+		report(agent, state_content_revision(agent->state));
 }

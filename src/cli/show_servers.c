@@ -9,17 +9,6 @@
 #include "usage.h"
 #include "verb.h"
 
-/* The newest revision that concerns servers: their own reports raise the store's revision as well. */
-static uint64_t revision_wanted(const struct state *state)
-{
-	uint64_t newest = 0;
-
-	for (size_t i = 0; i < state->key_count; i++)
-		if (strncmp(state->keys[i].key, "status/", 7) != 0 && state->keys[i].revision > newest)
-			newest = state->keys[i].revision;
-	return newest;
-}
-
 static const struct server_status *status_of(const struct state *state, uint32_t server)
 {
 	for (size_t i = 0; i < state->status_count; i++)
@@ -52,7 +41,7 @@ static json_t *server_json(const struct state *state, const struct fleet_server 
 
 static int print_json(const struct state *state)
 {
-	uint64_t wanted = revision_wanted(state);
+	uint64_t wanted = state_content_revision(state);
 	json_t *list = json_array();
 
 	for (size_t i = 0; i < state->fleet->server_count; i++) {
@@ -96,6 +85,6 @@ int show_servers(const struct state *state, const struct arguments *arguments)
 		return print_json(state);
 	table = table_new(columns, 8);
 	for (size_t i = 0; i < state->fleet->server_count; i++)
-		server_row(table, state, &state->fleet->servers[i], revision_wanted(state));
+		server_row(table, state, &state->fleet->servers[i], state_content_revision(state));
 	return table_print(table, stdout) ? VERB_FAILED : VERB_DONE;
 }

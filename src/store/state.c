@@ -34,6 +34,16 @@ void state_free(struct state *state)
 	free(state);
 }
 
+uint64_t state_content_revision(const struct state *state)
+{
+	uint64_t newest = 0;
+
+	for (size_t i = 0; i < state->key_count; i++)
+		if (strncmp(state->keys[i].key, "status/", 7) != 0 && state->keys[i].revision > newest)
+			newest = state->keys[i].revision;
+	return newest;
+}
+
 int state_fault(char **why, const char *key, const char *format, ...)
 {
 	char text[384];

@@ -68,6 +68,8 @@ struct state {
    fault. -ENOMEM: *why is NULL. */
 int state_decode(const struct store_result *result, struct state **ret, char **why);
 void state_free(struct state *state); /* NULL is fine */
+/* Revision of the newest key that says anything about tables: statuses don't. This is what a server reports as applied. */
+uint64_t state_content_revision(const struct state *state);
 
 /* A transaction that owns its memory. */
 struct state_txn {
