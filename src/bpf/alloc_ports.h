@@ -36,8 +36,10 @@ struct {
 	__type(value, struct ports_key);
 } emptied SEC(".maps");
 
-/* How many queued entries are looked at for one that can go. */
-#define EVICT_TRIES 4
+/* How many queued entries are looked at for one that can go: many of them are in use again. */
+#define EVICT_TRIES 64
+/* How often a place in the queue is looked for: each eviction makes one, which only others could fill again. */
+#define PUSH_TRIES 4
 
 static __always_inline bool ports_key_equal(const struct ports_key *a, const struct ports_key *b)
 {
@@ -227,7 +229,7 @@ __noinline int ports_give(const struct ports_key *held, __u32 port)
 			entry->queued = 1;
 	}
 	bpf_spin_unlock(&entry->lock);
-	for (i = 0; empty && i < EVICT_TRIES; i++) {
+	for (i = 0; empty && i < PUSH_TRIES; i++) {
 		if (!bpf_map_push_elem(&emptied, &key, 0))
 			return 0;
 		ports_evict();

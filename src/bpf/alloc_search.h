@@ -201,10 +201,8 @@ static __always_inline void search_next_slice(struct search *search)
 }
 
 /* What the outcome of a step means for the next one. False: no further step. */
-__noinline int search_goes_on(struct search *search, int outcome)
+static __always_inline bool search_goes_on(struct search *search, int outcome)
 {
-	if (!search)
-		return 0;
 	switch (outcome) {
 	case -EADDRINUSE:
 		count(VERDICT_PORT_BUSY);
@@ -225,24 +223,36 @@ __noinline int search_goes_on(struct search *search, int outcome)
 	return search->slice_seen < search->slice_count;
 }
 
-/* A port of the policy's slices, bound to the socket, with the key of its entry in *search; or -EADDRNOTAVAIL. */
+/* One try in one chunk. A port, bound to the socket, with the key of its entry in *search; -EAGAIN: another step;
+   -EADDRNOTAVAIL: none is to be had. */
+__noinline int search_step(struct bpf_sock_addr *ctx, struct search *search)
+{
+	int port, err;
+
+	if (!search)
+		return -EINVAL;
+	err = search_aim(search);
+	if (!err) {
+		port = port_take(&search->key, search->first, search->end);
+		err = port < 0 ? port : port_bind(ctx, &search->key, port);
+		if (!err)
+			return port;
+		if (port >= 0)
+			ports_give(&search->key, port);
+	}
+	return search_goes_on(search, err) ? -EAGAIN : -EADDRNOTAVAIL;
+}
+
+/* As search_step(), never -EAGAIN. */
 static __always_inline int search_run(struct bpf_sock_addr *ctx, struct search *search)
 {
 	__u32 step;
-	int port, err;
+	int port;
 
 	for (step = 0; step < SEARCH_STEPS; step++) {
-		err = search_aim(search);
-		if (!err) {
-			port = port_take(&search->key, search->first, search->end);
-			err = port < 0 ? port : port_bind(ctx, &search->key, port);
-			if (!err)
-				return port;
-			if (port >= 0)
-				ports_give(&search->key, port);
-		}
-		if (!search_goes_on(search, err))
-			break;
+		port = search_step(ctx, search);
+		if (port != -EAGAIN)
+			return port;
 	}
 	return -EADDRNOTAVAIL;
 }

@@ -1,0 +1,149 @@
+// SPDX-License-Identifier: Apache-2.0
+/* Two threads that open and close connections as fast as they can: no failure, no duplicate, no leak. */
+#include "alloc_rig.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <setjmp.h>
+#include <stdatomic.h>
+#include <sys/socket.h>
+
+#include <cmocka.h>
+
+#define THREADS 2
+#define ROUNDS 10000u /* of each thread */
+#define OPEN_MAX_EACH 16u
+#define FIRST_PORT 8192u
+#define PORT_COUNT 64u
+#define DESTINATIONS_MAX 256u
+
+/*
+ * 1: a socket has that port towards that destination. For UDP alone: a TCP connection that its peer resets gives its
+ * port back before its owner knows, but there the kernel itself refuses a duplicate.
+ */
+static atomic_uchar claims[DESTINATIONS_MAX][PORT_COUNT];
+
+struct worker {
+	int (*open)(void);
+	unsigned destinations;
+	unsigned seed;
+	pthread_t thread;
+};
+
+struct connection {
+	int fd;
+	atomic_uchar *claim;
+};
+
+static void connection_open(const struct worker *worker, unsigned round, struct connection *ret)
+{
+	unsigned destination = (round * 7 + worker->seed) % worker->destinations;
+
+	ret->fd = worker->open();
+	expect_equal(inet_connect(ret->fd, ORIGIN, 1000 + destination), 0);
+	expect_equal(local_addr(ret->fd), EGRESS);
+	expect(local_port(ret->fd) >= FIRST_PORT && local_port(ret->fd) < FIRST_PORT + PORT_COUNT);
+	ret->claim = &claims[destination][local_port(ret->fd) - FIRST_PORT];
+	expect(atomic_exchange(ret->claim, 1) == 0 || worker->open == tcp_socket);
+	(void)send(ret->fd, "x", 1, MSG_NOSIGNAL); /* tells TCP's origin that connect() has returned */
+}
+
+/* TCP's origin closes first: a reset from here could cross its FIN, and then answer the port's next connection. */
+static void connection_close(const struct worker *worker, const struct connection *connection)
+{
+	char byte;
+
+	if (worker->open == tcp_socket)
+		(void)recv(connection->fd, &byte, 1, 0);
+	atomic_store(connection->claim, 0);
+	close(connection->fd);
+}
+
+static void *worker_run(void *arg)
+{
+	const struct worker *worker = arg;
+	struct connection open[OPEN_MAX_EACH];
+
+	for (unsigned i = 0; i < ROUNDS; i++) {
+		struct connection *place = &open[i % OPEN_MAX_EACH];
+
+		if (i >= OPEN_MAX_EACH)
+			connection_close(worker, place);
+		connection_open(worker, i, place);
+	}
+	for (unsigned i = 0; i < OPEN_MAX_EACH; i++)
+		connection_close(worker, &open[i]);
+	return NULL;
+}
+
+static void workers_run(struct rig *rig, int (*open)(void), unsigned destinations)
+{
+	struct worker workers[THREADS];
+
+	for (unsigned i = 0; i < THREADS; i++) {
+		workers[i] = (struct worker){.open = open, .destinations = destinations, .seed = i * 3};
+		expect(!pthread_create(&workers[i].thread, NULL, worker_run, &workers[i]));
+	}
+	for (unsigned i = 0; i < THREADS; i++)
+		expect(!pthread_join(workers[i].thread, NULL));
+	expect_equal(rig_counter(rig, VERDICT_ALLOCATED), THREADS * ROUNDS);
+	rig_ports_expect(rig, 0);
+}
+
+/* Closes every connection once it is in use, half of them with a reset. */
+static void *origin_run(void *arg)
+{
+	int listener = *(int *)arg;
+
+	for (unsigned i = 0;; i++) {
+		int fd = accept(listener, NULL, NULL);
+		char byte;
+
+		expect(fd >= 0);
+		if (recv(fd, &byte, 1, 0) == 1 && i % 2)
+			hang_up(fd);
+		else
+			close(fd);
+	}
+	return NULL;
+}
+
+static void tcp_to_a_few_destinations(struct rig *rig)
+{
+	static int listeners[4];
+	pthread_t thread;
+
+	for (unsigned i = 0; i < 4; i++) {
+		listeners[i] = tcp_listen(ORIGIN, 1000 + i);
+		expect(!pthread_create(&thread, NULL, origin_run, &listeners[i]));
+	}
+	rig_begin(rig, FIRST_PORT, PORT_COUNT);
+	workers_run(rig, tcp_socket, 4);
+	expect_equal(rig_counter(rig, VERDICT_PORT_BUSY), 0);
+	expect_equal(rig_counter(rig, VERDICT_REFUSED_EGRESS), 0);
+}
+
+static void udp_to_a_few_destinations(struct rig *rig)
+{
+	rig_begin(rig, FIRST_PORT, PORT_COUNT);
+	workers_run(rig, udp_socket, 4);
+}
+
+/* Four times as many destinations as the table has entries: most connections evict one. */
+static void udp_through_a_small_table(struct rig *rig)
+{
+	rig_begin(rig, FIRST_PORT, PORT_COUNT);
+	workers_run(rig, udp_socket, DESTINATIONS_MAX);
+	expect(rig_ports_entries(rig) <= RIG_SMALL_TABLE);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		RIG_CASE(tcp_to_a_few_destinations),
+		RIG_CASE(udp_to_a_few_destinations),
+		RIG_CASE_SMALL(udp_through_a_small_table),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
