@@ -21,7 +21,8 @@ static void test_typos(void **state)
 	assert_string_equal(nearest("aply"), "apply");
 	assert_string_equal(nearest("applly"), "apply");
 	assert_string_equal(nearest("appky"), "apply");
-	assert_string_equal(nearest("paln"), "plan"); /* swapped: one edit, not two */
+	assert_string_equal(nearest("paln"), "plan");
+	assert_string_equal(nearest("rnu"), "run"); /* swapped: one edit, and three letters allow no second */
 	assert_string_equal(nearest("shwo"), "show");
 	assert_string_equal(nearest("whoown"), "whoowns");
 	assert_string_equal(nearest("dtach"), "detach");

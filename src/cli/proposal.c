@@ -124,7 +124,7 @@ int proposal_make(struct proposal *proposal, struct session *session)
 		err = plan_make(proposal->fleet, &proposal->before->held, time(NULL), &proposal->plan);
 	if (err) {
 		message_error(err, why);
-		return err == -EEXIST ? VERB_USAGE : VERB_FAILED;
+		return err == -EEXIST || err == -ENOSPC ? VERB_USAGE : VERB_FAILED; /* ids that the file gives */
 	}
 	return VERB_DONE;
 }
