@@ -146,44 +146,144 @@ static const char head[] = "version: 1\n"
 			   "pools: [{prefix: 203.0.113.0/24}]\n"
 			   "addresses: [{range: 203.0.113.1}]\n";
 
-/* Each of these fits the file's size, and not the tables. */
+static void assert_good(const char *text, size_t size)
+{
+	struct fleet_faults faults = {0};
+	struct fleet *fleet = NULL;
+
+	if (fleet_file_read(text, size, &fleet, &faults))
+		fail_msg("%zu:%zu: %s", faults.items[0].line, faults.items[0].column, faults.items[0].text);
+	fleet_free(fleet);
+}
+
+#define LONG_TEXT_MAX (1u << 20)
+#define ONE_SITE "sites: [{name: s, servers: [{name: h, underlay: 10.0.0.1}]}]\n"
+
+/* Adds to a text of at most LONG_TEXT_MAX bytes. */
+__attribute__((format(printf, 3, 4))) static void text_add(char *text, size_t *len, const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	*len += (size_t)vsnprintf(text + *len, LONG_TEXT_MAX - *len, format, args);
+	va_end(args);
+	assert_true(*len < LONG_TEXT_MAX);
+}
+
+static size_t text_of_sites(char *text, unsigned count)
+{
+	size_t len = 0;
+
+	text_add(text, &len, "%ssites:\n", head);
+	for (unsigned i = 0; i < count; i++)
+		text_add(text, &len,
+			 "- {name: s%u, tunnel: 10.1.%u.%u, servers: [{name: h%u, underlay: 10.2.%u.%u}]}\n", i,
+			 i / 256, i % 256, i, i / 256, i % 256);
+	return len;
+}
+
+static size_t text_of_policies(char *text, unsigned count)
+{
+	size_t len = 0;
+
+	text_add(text, &len, "%s" ONE_SITE "policies:\n", head);
+	for (unsigned i = 0; i < count; i++)
+		text_add(text, &len, "- {name: p%u, cgroup: /c%u, select: '*'}\n", i, i);
+	return len;
+}
+
+/* A policy with a list of `count` times the same item. */
+static size_t text_of_list(char *text, const char *key, const char *item, unsigned count)
+{
+	size_t len = 0;
+
+	text_add(text, &len, "%s" ONE_SITE "policies:\n- {name: p, cgroup: /, select: '*', %s: [", head, key);
+	for (unsigned i = 0; i < count; i++)
+		text_add(text, &len, "%s,", item);
+	text_add(text, &len, "]}\n");
+	return len;
+}
+
+/* What just fits the tables, and what has one too many. */
 static void tables_have_limits(void **state)
 {
-	const size_t room = 1u << 20;
-	char *text = malloc(room);
-	size_t len;
+	char *text = malloc(LONG_TEXT_MAX);
 
 	(void)state;
 	assert_non_null(text);
-	len = (size_t)snprintf(text, room, "%ssites:\n", head);
-	for (unsigned i = 0; i < 4096; i++)
-		len += (size_t)snprintf(
-			text + len, room - len,
-			"- {name: s%u, tunnel: 10.1.%u.%u, servers: [{name: h%u, underlay: 10.2.%u.%u}]}\n", i, i / 256,
-			i % 256, i, i / 256, i % 256);
-	assert_fault(text, len, "4101:3: a fleet has at most 4095 sites, this file has 4096");
-	len = (size_t)snprintf(text, room,
-			       "%ssites: [{name: s, servers: [{name: h, underlay: 10.0.0.1}]}]\npolicies:\n", head);
-	for (unsigned i = 0; i < 1024; i++)
-		len += (size_t)snprintf(text + len, room - len, "- {name: p%u, cgroup: /c%u, select: '*'}\n", i, i);
-	assert_fault(text, len, "1030:3: a fleet has at most 1023 policies, this file has 1024");
-	len = (size_t)snprintf(text, room,
-			       "%ssites: [{name: s, servers: [{name: h, underlay: 10.0.0.1}]}]\npolicies:\n"
-			       "- {name: p, cgroup: /, select: '*', except: [",
-			       head);
-	for (unsigned i = 0; i < 8193; i++)
-		len += (size_t)snprintf(text + len, room - len, "10.3.0.0/16,");
-	len += (size_t)snprintf(text + len, room - len, "]}\n");
-	assert_fault(text, len, "7:45: the policies up to this one except 8193 prefixes, all together may except 8192");
-	len = (size_t)snprintf(text, room,
-			       "%ssites: [{name: s, servers: [{name: h, underlay: 10.0.0.1}]}]\npolicies:\n"
-			       "- {name: p, cgroup: /, select: '*', serve: [",
-			       head);
-	for (unsigned i = 0; i < 4097; i++)
-		len += (size_t)snprintf(text + len, room - len, "%u,", i + 1);
-	len += (size_t)snprintf(text + len, room - len, "]}\n");
-	assert_fault(text, len, "7:44: the policies up to this one serve on 4097 ports, all together may on 4096");
+	assert_good(text, text_of_sites(text, 4095));
+	assert_fault(text, text_of_sites(text, 4096), "4101:3: a fleet has at most 4095 sites, this file has 4096");
+	assert_good(text, text_of_policies(text, 1023));
+	assert_fault(text, text_of_policies(text, 1024),
+		     "1030:3: a fleet has at most 1023 policies, this file has 1024");
+	assert_good(text, text_of_list(text, "except", "10.0.0.0/16", 8192));
+	assert_fault(text, text_of_list(text, "except", "10.0.0.0/16", 8193),
+		     "7:45: the policies up to this one except 8193 prefixes, all together may except 8192");
+	assert_good(text, text_of_list(text, "serve", "5353", 4096));
+	assert_fault(text, text_of_list(text, "serve", "5353", 4097),
+		     "7:44: the policies up to this one serve on 4097 ports, all together may on 4096");
 	free(text);
+}
+
+/* 10.0.0.0/16 in pieces is 256 /24s of 8,192 slices, all that a forwarder has room for; two share the last one. */
+static void a_shared_24_counts_once(void **state)
+{
+	static const char text[] = "version: 1\n"
+				   "fleet: f\n"
+				   "pools:\n"
+				   "- prefix: 10.0.0.0/17\n"
+				   "- prefix: 10.0.128.0/18\n"
+				   "- prefix: 10.0.192.0/19\n"
+				   "- prefix: 10.0.224.0/20\n"
+				   "- prefix: 10.0.240.0/21\n"
+				   "- prefix: 10.0.248.0/22\n"
+				   "- prefix: 10.0.252.0/23\n"
+				   "- prefix: 10.0.254.0/24\n"
+				   "- prefix: 10.0.255.0/25\n"
+				   "- prefix: 10.0.255.128/25\n"
+				   "addresses: [{range: 10.0.255.127}]\n"
+				   "sites: [{name: s, servers: [{name: h, underlay: 10.1.0.1}]}]\n";
+
+	(void)state;
+	assert_good(text, strlen(text));
+}
+
+/* The second range ends within the first; the third still overlaps it. */
+static void every_overlap_is_found(void **state)
+{
+	static const char text[] = "version: 1\n"
+				   "fleet: f\n"
+				   "pools: [{prefix: 203.0.113.0/24}]\n"
+				   "addresses:\n"
+				   "- range: 203.0.113.0 - 203.0.113.20\n"
+				   "- range: 203.0.113.5 - 203.0.113.6\n"
+				   "- range: 203.0.113.20 - 203.0.113.30\n"
+				   "- range: 203.0.113.31\n" ONE_SITE;
+	struct fleet_faults faults = {0};
+	struct fleet *fleet = NULL;
+
+	(void)state;
+	assert_int_equal(fleet_file_read(text, strlen(text), &fleet, &faults), -EINVAL);
+	assert_int_equal(faults.count, 2);
+	assert_int_equal(faults.items[0].line, 6);
+	assert_int_equal(faults.items[1].line, 7);
+	assert_non_null(strstr(faults.items[1].text, "overlaps 203.0.113.0 - 203.0.113.20 in line 5"));
+	fleet_faults_free(&faults);
+}
+
+/* That the file lacks `fleet` is known last, and stands first. */
+static void faults_are_in_the_order_of_the_file(void **state)
+{
+	static const char text[] = "version: 1\nbogus: 1\n";
+	struct fleet_faults faults = {0};
+	struct fleet *fleet = NULL;
+
+	(void)state;
+	assert_int_equal(fleet_file_read(text, strlen(text), &fleet, &faults), -EINVAL);
+	assert_int_equal(faults.count, 5);
+	assert_int_equal(faults.items[0].line, 1);
+	assert_int_equal(faults.items[4].line, 2);
+	fleet_faults_free(&faults);
 }
 
 /* More faults than are kept: the first ones in the order of the file, and no crash. */
@@ -228,6 +328,7 @@ static void similar_words_are_told(void **state)
 	assert_true(words_similar("polices", "policies"));
 	assert_true(words_similar("tunel", "tunnel"));
 	assert_true(words_similar("seelct", "select"));
+	assert_true(words_similar("nmae", "name"));
 	assert_true(words_similar("adress", "address"));
 	assert_false(words_similar("color", "cgroup"));
 	assert_false(words_similar("id", "name"));
@@ -331,6 +432,9 @@ int main(void)
 		cmocka_unit_test(empty_files_say_how_to_begin),
 		cmocka_unit_test(a_file_has_a_largest_size),
 		cmocka_unit_test(tables_have_limits),
+		cmocka_unit_test(a_shared_24_counts_once),
+		cmocka_unit_test(every_overlap_is_found),
+		cmocka_unit_test(faults_are_in_the_order_of_the_file),
 		cmocka_unit_test(many_faults_are_cut_and_sorted),
 		cmocka_unit_test(long_values_are_cut_at_a_character),
 		cmocka_unit_test(similar_words_are_told),

@@ -127,6 +127,7 @@ static void matching_wants_every_term(void **state)
 		{"product=*", true},
 		{"city=*", false},
 		{"country=$site.country", false},
+		{"country=$site.DE", false},
 		{"city=Frankfurt", false},
 	};
 
