@@ -152,6 +152,12 @@ $(BUILD)/fuzz/%_fuzz: test/fuzz/%_fuzz.c $(patsubst src/%.c,$(BUILD)/fuzz/obj/%.
 	$(call say,CCLD,$@)
 	$(Q)$(FUZZ_CLANG) $(FUZZ_CFLAGS) -fsanitize=fuzzer -MMD -MP -o $@ $^ $(LDLIBS)
 
+# Programs that run by themselves on other kernels as well.
+$(BUILD)/test/kernels/%: test/kernels/%.c $(LIBS)
+	$(call say,CCLD,$@)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(CFLAGS_ALL) -MMD -MP $(LDFLAGS) -o $@ $< $(LIBS) $(LDLIBS)
+
 clean:
 	rm -rf $(ROOT)
 
