@@ -535,8 +535,8 @@ static const struct golden tunnel_drops[] = {
 };
 
 #define UNWRAPPED(title, port, ...) \
-	{title, PACKET(FROM_8, OUTER_IN(), TUNNEL_UDP(), LABEL_IN(port), __VA_ARGS__), 0, VERDICT_DELIVER_UNWRAP,
-		XDP_PASS, PACKET(FROM_8, __VA_ARGS__)}
+	{title, PACKET(FROM_8, OUTER_IN(), TUNNEL_UDP(), LABEL_IN(port), __VA_ARGS__), \
+	 0, VERDICT_DELIVER_UNWRAP, XDP_PASS, PACKET(FROM_8, __VA_ARGS__)}
 #define ECN_CASE(title, inner, outer, result) \
 	{title, PACKET(FROM_8, OUTER_IN(.tos = (outer)), TUNNEL_UDP(), LABEL_IN(PORT_LOCAL), \
 		REPLY(.tos = 0xb8 | (inner)), TCP(.dst = PORT_LOCAL)), \
