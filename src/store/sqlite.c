@@ -38,9 +38,10 @@ struct sqlite_store {
 	struct sqlite_file file;
 	struct request *request; /* NULL: the job is a look, or the closing */
 	uint64_t look_after;
-	int look_err;
+	int job_err; /* of a look */
 	struct sqlite_changes changes;
 
+	int look_err; /* of the last look */
 	bool look_wanted;
 	bool looked; /* the last job was a look: requests go first */
 	bool closing;
@@ -64,6 +65,9 @@ static void sqlite_event(uv_fs_event_t *event, const char *name, int events, int
 	struct sqlite_store *store = event->data;
 
 	(void)events;
+	/* Opening a damaged file and closing it again makes and removes -wal and -shm: the next event. */
+	if (store->look_err)
+		return;
 	if (status == 0 && name && strncmp(name, store->name, strlen(store->name)) != 0)
 		return;
 	sqlite_want_look(store);
@@ -99,7 +103,7 @@ static void job_look(uv_work_t *work)
 {
 	struct sqlite_store *store = work->data;
 
-	store->look_err = sqlite_job_changes(&store->file, store->look_after, &store->changes);
+	store->job_err = sqlite_job_changes(&store->file, store->look_after, &store->changes);
 }
 
 static void job_close(uv_work_t *work)
@@ -161,6 +165,7 @@ static void look_done(uv_work_t *work, int status)
 
 	(void)status;
 	store->looked = true;
+	store->look_err = store->job_err;
 	sqlite_check_rewound(store);
 	if (store->look_err == 0)
 		look_deliver(store);

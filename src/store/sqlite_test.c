@@ -7,6 +7,7 @@
 #include <sys/mount.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
 
@@ -395,6 +396,29 @@ static void test_killed_writer_loses_nothing(void **state)
 	printf("20 writers killed, %llu commits confirmed\n", (unsigned long long)confirmed);
 }
 
+/* Counts what SQLite, in its library, asks of the kernel. */
+static atomic_uint syncs;
+
+int fdatasync(int fd)
+{
+	atomic_fetch_add(&syncs, 1);
+	return (int)syscall(SYS_fdatasync, fd);
+}
+
+/* A killed process shows only that a commit reached the kernel; power cuts want this. */
+static void test_commits_are_synced(void **state)
+{
+	struct fixture *f = *state;
+	unsigned before;
+
+	start_with_one_key(f);
+	before = atomic_load(&syncs);
+	for (int i = 0; i < 10; i++)
+		put(f, "a", "2");
+	assert_true(atomic_load(&syncs) - before >= 10);
+	assert_int_equal(fixture_stop(f), 0);
+}
+
 /* Locks */
 
 struct ticks {
@@ -573,7 +597,27 @@ static void test_missing_table(void **state)
 	assert_refused(f, -EBADMSG, "is damaged");
 }
 
-/* Zeroes each page in turn: every answer is right or an error, and whatever is written is refused or done. */
+/* A watch on a file that is out of order tries now and then, not all the time. */
+static void test_trouble_costs_little(void **state)
+{
+	struct fixture *f = *state;
+	struct record record = {0};
+	struct rusage before, after;
+
+	make_store(f);
+	stranger_run(f, "DROP TABLE commits");
+	fixture_start(f);
+	watch(f->store, "", 0, &record);
+	run_until(f, &record.errors, 1);
+	getrusage(RUSAGE_SELF, &before);
+	run_for(f, 1000);
+	getrusage(RUSAGE_SELF, &after);
+	assert_true(after.ru_nvcsw - before.ru_nvcsw < 200);
+	assert_int_equal(record.calls, 1);
+	assert_int_equal(fixture_stop(f), 0);
+}
+
+/* Overwrites each page in turn: every answer is right or an error, and whatever is written is refused or done. */
 static void test_damaged_pages(void **state)
 {
 	struct fixture *f = *state;
@@ -960,6 +1004,7 @@ int main(void)
 		TEST(test_watch_across_processes),
 		TEST(test_watch_without_inotify),
 		TEST(test_killed_writer_loses_nothing),
+		TEST(test_commits_are_synced),
 		TEST(test_locked),
 		TEST(test_lock_that_passes_is_waited_for),
 		TEST(test_close_does_not_wait_for_a_lock),
@@ -967,6 +1012,7 @@ int main(void)
 		TEST(test_other_programs_database),
 		TEST(test_not_a_database),
 		TEST(test_missing_table),
+		TEST(test_trouble_costs_little),
 		TEST(test_damaged_pages),
 		TEST(test_damaged_rows),
 		TEST(test_read_only_file),
