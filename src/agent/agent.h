@@ -47,6 +47,7 @@ struct agent {
 	struct problems problems;
 	uint64_t applied; /* revision that is loaded; 0: none */
 	bool allocator_attached;
+	bool addresses_changed; /* of the host, since policies were written */
 	bool detached; /* taken down on request: touch nothing any more */
 
 	uv_poll_t monitor_poll;

@@ -81,10 +81,12 @@ static void on_commit(void *arg, int err, const struct store_result *result)
 		read_all(follow);
 		return;
 	}
-	if (err)
+	if (err) {
 		tell(follow, result && result->why ? result->why : strerror(-err));
-	else if (!only_statuses(result))
+		try_later(follow); /* a read that works says that the trouble is over */
+	} else if (!only_statuses(result)) {
 		read_all(follow);
+	}
 }
 
 static int watch_from(struct follow *follow, uint64_t revision)

@@ -161,6 +161,7 @@ static void on_tick(uv_timer_t *timer)
 
 	if (agent->detached)
 		return;
+	uplinks_guard_again(agent);
 	reconcile_network(agent);
 	runs_reconcile(agent);
 }
@@ -172,6 +173,8 @@ static void on_kernel_event(void *arg, const struct rtnl_event *event)
 
 	if (event->type == RTNL_EVENT_ROUTE && event->ours)
 		return;
+	if (event->type == RTNL_EVENT_ADDRESS || event->type == RTNL_EVENT_RESYNC)
+		agent->addresses_changed = true;
 	if (!agent->detached && !uv_is_active((uv_handle_t *)&agent->settle))
 		uv_timer_start(&agent->settle, on_settled, SETTLE_MS, 0);
 }

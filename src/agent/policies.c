@@ -316,3 +316,17 @@ int policies_reconcile(struct agent *agent)
 	problems_settle(&agent->problems, "old policies", err, NULL);
 	return err ? err : worst;
 }
+
+int policies_empty(struct agent *agent)
+{
+	struct dataplane_policy *policies = NULL;
+	size_t count = 0;
+	int err = dataplane_policy_list(agent->dataplane, &policies, &count);
+
+	for (size_t i = 0; !err && i < count; i++) {
+		policies[i].policy.slice_count = 0;
+		err = dataplane_policy_write(agent->dataplane, policies[i].id, &policies[i].policy);
+	}
+	free(policies);
+	return err;
+}

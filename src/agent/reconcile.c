@@ -103,10 +103,29 @@ static void report(struct agent *agent, uint64_t revision)
 	log_line(LOG_NOTICE, "revision %llu is loaded", (unsigned long long)revision);
 }
 
-/* Not in the fleet (any more): attract nothing, leave the rest to people. */
+/* What this server's tables say is its own becomes free: the guard lets nothing leave from there. */
+static int free_own_slices(struct agent *agent)
+{
+	struct tables *tables = NULL;
+	int err = dataplane_tables_read(agent->dataplane, &tables);
+
+	for (size_t i = 0; !err && i < tables->slice_count; i++)
+		if ((tables->slices[i] & SLICE_WHERE_MASK) == SLICE_LOCAL)
+			tables->slices[i] = SLICE_FREE;
+	if (!err)
+		err = dataplane_tables_write(agent->dataplane, tables);
+	tables_free(tables);
+	return err;
+}
+
+/*
+ * Not in the fleet (any more). Attracts nothing, and opens nothing: its slices may become another server's. Policies
+ * stay, without slices, so that no program leaves from elsewhere unawares; `berth detach` ends that.
+ */
 static void stand_aside(struct agent *agent)
 {
 	char text[256];
+	int err;
 
 	if (!agent->state->fleet)
 		snprintf(text, sizeof(text), "nothing was applied to %s yet: berth apply FILE", agent->options.store);
@@ -116,6 +135,10 @@ static void stand_aside(struct agent *agent)
 			 agent->options.server, agent->state->fleet->name);
 	problems_set(&agent->problems, "fleet", text);
 	routes_withdraw(agent);
+	err = policies_empty(agent);
+	if (!err)
+		err = free_own_slices(agent);
+	problems_settle(&agent->problems, "giving up slices", err, NULL);
 }
 
 /* Up: tables, guard and forwarder, local routes, allocator, announcement. */
@@ -153,6 +176,9 @@ void reconcile_network(struct agent *agent)
 		return;
 	uplinks_reconcile(agent);
 	hops_reconcile(agent);
+	if (agent->addresses_changed)
+		(void)policies_reconcile(agent); /* the host's own prefixes are excepted */
+	agent->addresses_changed = false;
 	announce_when_ready(agent);
 	if (agent->allocator_attached && uplinks_ready(agent))
 		report(agent, state_content_revision(agent->state));

@@ -136,6 +136,20 @@ void uplinks_reconcile(struct agent *agent)
 	agent->uplinks = now;
 }
 
+void uplinks_guard_again(struct agent *agent)
+{
+	for (size_t i = 0; i < agent->uplinks.count; i++) {
+		const struct uplink *uplink = &agent->uplinks.items[i];
+		char *why = NULL;
+		int err;
+
+		if (!uplink->attached)
+			continue;
+		err = dataplane_guard_attach(agent->dataplane, uplink->link.ifindex, &why);
+		problem_of(agent, "guard", uplink, err, why);
+	}
+}
+
 bool uplinks_ready(const struct agent *agent)
 {
 	struct rtnl_link link;

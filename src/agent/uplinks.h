@@ -29,6 +29,8 @@ struct agent;
 
 /* Finds the uplinks anew and attaches to new ones; ones that are gone or no uplinks any more are detached. */
 void uplinks_reconcile(struct agent *agent);
+/* Puts the guard back where somebody took the qdisc away that it is in: of that no event tells. */
+void uplinks_guard_again(struct agent *agent);
 /* True when there is one, and forwarder and guard are on all, and the one with the underlay address is up. */
 bool uplinks_ready(const struct agent *agent);
 

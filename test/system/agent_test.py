@@ -169,6 +169,12 @@ def test_detach_takes_everything_down(make_lab, dead):
                "its programs egress again")
 
 
+def all_loaded(lab, servers):
+    answer = json.loads(lab.berth("show", "servers", "--json").stdout)
+    return all(row["applied"] == answer["revision"] for row in answer["servers"]
+               if row["name"] in {server.name for server in servers})
+
+
 @pytest.mark.deadline(200)
 def test_fleet_file_changes_are_followed(make_lab):
     """A policy and an address come and go while agents run; every server reports the revision it has loaded."""
@@ -181,10 +187,7 @@ def test_fleet_file_changes_are_followed(make_lab):
     lab.paths.fleet_file.write_text(yaml.safe_dump(fleet))
     lab.apply_fleet()
 
-    def loaded():
-        answer = json.loads(lab.berth("show", "servers", "--json").stdout)
-        return all(row["applied"] == answer["revision"] for row in answer["servers"])
-    wait_until(loaded, 20, "every server has the new revision")
+    wait_until(lambda: all_loaded(lab, lab.servers), 20, "every server has the new revision")
     late = server.cgroup / "late"
     assert not late.exists()
     late.mkdir()  # the kernel gives it its policy as it is made
@@ -195,8 +198,46 @@ def test_fleet_file_changes_are_followed(make_lab):
     fleet["policies"].pop()
     lab.paths.fleet_file.write_text(yaml.safe_dump(fleet))
     lab.apply_fleet("--yes")
-    wait_until(loaded, 20, "every server has the new revision")
+    wait_until(lambda: all_loaded(lab, lab.servers), 20, "every server has the new revision")
     assert server.run(argv).stdout.split()[0] == server.underlay
+
+
+@pytest.mark.deadline(200)
+def test_server_that_left_the_fleet_opens_nothing(make_lab):
+    """Its slices may become another's: what is judged is refused, nothing is announced, the others go on."""
+    lab = make_lab(agents=True)
+    gone, others = lab.servers[2], [server for server in lab.servers if server != lab.servers[2]]
+    targets = [f"{origin.address}:9000" for origin in lab.origins]
+    port = gone.slices(CRAWLER_ADDRESS)[0][5]
+    fleet = yaml.safe_load(lab.paths.fleet_file.read_text())
+    for site in fleet["sites"]:
+        site["servers"] = [server for server in site["servers"] if server["name"] != gone.name]
+    lab.paths.fleet_file.write_text(yaml.safe_dump(fleet))
+    unasked = lab.berth("apply", lab.paths.fleet_file, check=False)
+    assert unasked.returncode == 1 and "--yes" in unasked.stderr
+    lab.apply_fleet("--yes")
+    lab.wait_announced(servers=others)
+    wait_until(lambda: all_loaded(lab, others), 20, "the others have the new revision")
+    rows = open_many(gone, targets, 3, 3)
+    assert {row["error"] for row in rows} == {"EADDRNOTAVAIL"}
+    assert any("no server 'fra-3'" in text for text in gone.status()["degraded"])
+    for server in others:
+        assert {row["error"] for row in open_many(server, targets, 10, 10)} == {None}
+    # Nor does root there leave from the old slice.
+    before = gone.verdicts()["foreign_source"]
+    script = ("import socket, sys\ns = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)\n"
+              "s.bind((sys.argv[1], int(sys.argv[2])))\ns.connect((sys.argv[3], 9000))\ns.send(b'x')\n")
+    gone.run(["/usr/bin/python3", "-c", script, CRAWLER_ADDRESS, str(port), lab.origins[0].address], check=False)
+    wait_until(lambda: gone.verdicts()["foreign_source"] > before, 5, "the guard counts the drop")
+
+
+def test_guard_is_put_back(lab):
+    """Somebody clears the uplink's qdiscs: the agent finds the guard gone and puts it back."""
+    server = lab.servers[1]
+    filters = ["tc", "filter", "show", "dev", "net0", "egress"]
+    assert "bpf" in server.run(filters).stdout
+    server.run(["tc", "qdisc", "del", "dev", "net0", "clsact"])
+    wait_until(lambda: "bpf" in server.run(filters, check=False).stdout, 20, "the guard is back")
 
 
 def test_apply_twice_changes_nothing(lab):
