@@ -15,7 +15,7 @@
 
 struct prefix {
 	uint32_t addr; /* host byte order, host bits 0 */
-	unsigned len;  /* 0 to 32 */
+	unsigned len; /* 0 to 32 */
 };
 
 /* Inclusive at both ends. */
@@ -28,7 +28,8 @@ struct addr_range {
 int addr_parse(const char *text, uint32_t *ret);
 /* "a.b.c.d/n". -EINVAL: not in this form; -ERANGE: host bits are set. */
 int prefix_parse(const char *text, struct prefix *ret);
-/* "a.b.c.d - e.f.g.h", the spaces optional, or a single address. -EINVAL: not in this form; -ERANGE: ends before it begins. */
+/* "a.b.c.d - e.f.g.h", the spaces optional, or a single address. -EINVAL: not in this form; -ERANGE: ends before it
+ * begins. */
 int addr_range_parse(const char *text, struct addr_range *ret);
 
 /* Writes at most ADDR_TEXT_MAX bytes, returns `text`. */

@@ -29,7 +29,7 @@
 
 struct fleet_pool {
 	struct prefix prefix; /* /8 to /32 */
-	unsigned shift;       /* base-2 logarithm of slice_ports */
+	unsigned shift; /* base-2 logarithm of slice_ports */
 };
 
 /* A run of egress addresses with the same tags; lies within one pool. */
@@ -50,7 +50,7 @@ struct fleet_site {
 	char *name;
 	uint32_t id; /* 1 to WRAP_SITE_ID_MAX; 0: not given one yet */
 	struct tags place;
-	uint32_t tunnel;     /* 0: none given */
+	uint32_t tunnel; /* 0: none given */
 	size_t first_server; /* a site's servers are consecutive in fleet.servers */
 	size_t server_count;
 };
@@ -84,9 +84,9 @@ struct fleet {
 	struct fleet_policy *policies;
 	size_t policy_count;
 	unsigned underlay_mtu; /* smallest IPv4 packet size that every way between servers takes; 1500 unless given */
-	unsigned max_hops;     /* 1 to 15, 4 unless given */
-	unsigned drain;        /* seconds */
-	unsigned cooling;      /* seconds */
+	unsigned max_hops; /* 1 to 15, 4 unless given */
+	unsigned drain; /* seconds */
+	unsigned cooling; /* seconds */
 };
 
 /* NULL where there is none. */

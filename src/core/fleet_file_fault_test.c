@@ -15,34 +15,11 @@
 
 #include <cmocka.h>
 
+#include "fleet_file_example.h"
 #include "fleet_file_fault.h"
 
 #define BAD_FILES "test/fleet/bad"
 #define BAD_FILES_LEAST 150
-#define TEXT_MAX 16384
-
-struct input {
-	char text[TEXT_MAX];
-	size_t size;
-};
-
-/* Takes a file's text; false when the name is not one of a fleet file. */
-static bool input_read(struct input *input, const char *folder, const char *name)
-{
-	char path[512];
-	FILE *file;
-
-	if (!strstr(name, ".yaml"))
-		return false;
-	snprintf(path, sizeof(path), "%s/%s", folder, name);
-	file = fopen(path, "r");
-	assert_non_null(file);
-	input->size = fread(input->text, 1, TEXT_MAX - 1, file);
-	input->text[input->size] = '\0';
-	assert_true(feof(file));
-	fclose(file);
-	return true;
-}
 
 static bool fault_is(const struct fleet_faults *faults, const char *expected)
 {
@@ -57,27 +34,29 @@ static bool fault_is(const struct fleet_faults *faults, const char *expected)
 }
 
 /* 0, or 1 with what is wrong printed. */
-static int bad_file_check(const char *name, const struct input *input)
+static int bad_file_check(const char *path)
 {
 	static const char marker[] = "# expect ";
 	struct fleet_faults faults = {0};
 	struct fleet *fleet = NULL;
 	char expected[512] = "";
-	int err;
+	size_t size;
+	char *text = example_read(path, &size);
+	int err = fleet_file_read(text, size, &fleet, &faults);
 	bool right;
 
-	snprintf(expected, sizeof(expected), "%.*s", (int)strcspn(input->text, "\n"), input->text);
-	err = fleet_file_read(input->text, input->size, &fleet, &faults);
+	snprintf(expected, sizeof(expected), "%.*s", (int)strcspn(text, "\n"), text);
 	right = err == -EINVAL && !fleet && strncmp(expected, marker, strlen(marker)) == 0 &&
 		strlen(expected) > strlen(marker) + 20 && fault_is(&faults, expected + strlen(marker));
 	if (!right) {
-		print_error("%s/%s: wanted %s\n", BAD_FILES, name, expected);
+		print_error("%s: wanted %s\n", path, expected);
 		for (size_t i = 0; i < faults.count; i++)
 			print_error("  got %zu:%zu: %s\n", faults.items[i].line, faults.items[i].column,
 				    faults.items[i].text);
 	}
 	fleet_free(fleet);
 	fleet_faults_free(&faults);
+	free(text);
 	return !right;
 }
 
@@ -91,11 +70,12 @@ static void each_bad_file_gives_its_one_fault(void **state)
 	(void)state;
 	assert_non_null(folder);
 	while ((entry = readdir(folder))) {
-		struct input input;
+		char path[512];
 
-		if (!input_read(&input, BAD_FILES, entry->d_name))
+		if (!strstr(entry->d_name, ".yaml"))
 			continue;
-		wrong += bad_file_check(entry->d_name, &input);
+		snprintf(path, sizeof(path), "%s/%s", BAD_FILES, entry->d_name);
+		wrong += bad_file_check(path);
 		checked++;
 	}
 	closedir(folder);
@@ -336,95 +316,6 @@ static void similar_words_are_told(void **state)
 	assert_false(words_similar("a-word-that-is-longer-than-any-key", "a-word-that-is-longer-than-any-key"));
 }
 
-/* The next number of a fixed sequence. */
-static uint32_t next(uint32_t *seed)
-{
-	*seed = *seed * 1664525u + 1013904223u;
-	return *seed >> 8;
-}
-
-/* One change: a byte, a run of bytes taken out or doubled, a word of YAML put in. */
-static void input_mutate(struct input *input, uint32_t *seed)
-{
-	static const char *const words[] = {"\n", " ",  "  ",   ": ",           "- ", "[",    "]",     "{",   "}",
-					    "#",  "\"", "'",    "&a ",          "*a", "!!x ", "---\n", "|\n", "0",
-					    "-1", "~",  "\xff", "\xe2\x80\xa8", ","};
-	const char *word = words[next(seed) % (sizeof(words) / sizeof(words[0]))];
-	size_t at = next(seed) % (input->size + 1);
-	size_t run = next(seed) % 40;
-
-	if (run > input->size - at)
-		run = input->size - at;
-	switch (next(seed) % 4) {
-	case 0:
-		if (at < input->size)
-			input->text[at] = (char)next(seed);
-		return;
-	case 1:
-		memmove(input->text + at, input->text + at + run, input->size - at - run);
-		input->size -= run;
-		return;
-	case 2:
-		word = input->text + at;
-		break;
-	default:
-		run = strlen(word);
-	}
-	if (input->size + run > TEXT_MAX)
-		return;
-	memmove(input->text + at + run, input->text + at, input->size - at);
-	if (word != input->text + at)
-		memcpy(input->text + at, word, run);
-	input->size += run;
-}
-
-/* Whatever comes in, there is a fleet or a fault within the text, never both and never neither. */
-static bool read_holds(const struct input *input)
-{
-	struct fleet_faults faults = {0};
-	struct fleet *fleet = NULL;
-	int err = fleet_file_read(input->text, input->size, &fleet, &faults);
-	size_t lines = 2;
-
-	for (size_t i = 0; i < input->size; i++)
-		lines += input->text[i] == '\n' || input->text[i] == '\r';
-	assert_true(err == 0 || err == -EINVAL);
-	assert_int_equal(err == 0, faults.count == 0);
-	assert_int_equal(err == 0, fleet != NULL);
-	for (size_t i = 0; i < faults.count; i++) {
-		assert_in_range(faults.items[i].line, 1, lines);
-		assert_in_range(faults.items[i].column, 1, input->size + 2);
-		assert_null(strchr(faults.items[i].text, '\n'));
-	}
-	fleet_free(fleet);
-	fleet_faults_free(&faults);
-	return err == 0;
-}
-
-static void mutated_files_give_a_fault_or_a_fleet(void **state)
-{
-	struct input original;
-	uint32_t seed = 1;
-	int fleets = 0;
-	int faults = 0;
-
-	(void)state;
-	assert_true(input_read(&original, "test/fleet/good", "full.yaml"));
-	for (int i = 0; i < 10000; i++) {
-		struct input input = original;
-
-		for (uint32_t n = 1 + next(&seed) % 4; n > 0; n--)
-			input_mutate(&input, &seed);
-		if (read_holds(&input))
-			fleets++;
-		else
-			faults++;
-	}
-	/* Both ways were taken. */
-	assert_true(fleets > 100);
-	assert_true(faults > 5000);
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -438,7 +329,6 @@ int main(void)
 		cmocka_unit_test(many_faults_are_cut_and_sorted),
 		cmocka_unit_test(long_values_are_cut_at_a_character),
 		cmocka_unit_test(similar_words_are_told),
-		cmocka_unit_test(mutated_files_give_a_fault_or_a_fleet),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

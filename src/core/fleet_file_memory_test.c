@@ -16,6 +16,7 @@
 #include <cmocka.h>
 
 #include "fleet_file.h"
+#include "fleet_file_example.h"
 
 /* Allocations until one fails; negative: none does. */
 static long until_failure = -1;
@@ -80,7 +81,7 @@ char *strdup(const char *text)
  * Lets every allocation fail in turn. err: what a reading with enough memory gives. That may come out all the same when
  * it is a fault, for vasprintf() does without its last allocation, which only makes the text shorter.
  */
-static void assert_memory_is_survived(const char *text, int err)
+static void assert_memory_is_survived(const char *text, size_t size, int err)
 {
 	long failed = 0;
 
@@ -91,7 +92,7 @@ static void assert_memory_is_survived(const char *text, int err)
 		bool done;
 
 		until_failure = failed;
-		got = fleet_file_read(text, strlen(text), &fleet, &faults);
+		got = fleet_file_read(text, size, &fleet, &faults);
 		done = until_failure >= 0;
 		until_failure = -1;
 		if (done)
@@ -107,34 +108,23 @@ static void assert_memory_is_survived(const char *text, int err)
 	assert_true(failed > 100);
 }
 
-static char *text_of(const char *path)
-{
-	char text[8192];
-	FILE *file = fopen(path, "r");
-	size_t size;
-
-	assert_non_null(file);
-	size = fread(text, 1, sizeof(text), file);
-	assert_true(size < sizeof(text));
-	fclose(file);
-	return strndup(text, size);
-}
-
 static void a_good_file_survives_it(void **state)
 {
-	char *text = text_of("test/fleet/good/full.yaml");
+	size_t size;
+	char *text = example_read("test/fleet/good/full.yaml", &size);
 
 	(void)state;
-	assert_memory_is_survived(text, 0);
+	assert_memory_is_survived(text, size, 0);
 	free(text);
 }
 
 static void a_bad_file_survives_it(void **state)
 {
-	char *text = text_of("test/fleet/bad/select-no-address.yaml");
+	size_t size;
+	char *text = example_read("test/fleet/bad/select-no-address.yaml", &size);
 
 	(void)state;
-	assert_memory_is_survived(text, -EINVAL);
+	assert_memory_is_survived(text, size, -EINVAL);
 	free(text);
 }
 

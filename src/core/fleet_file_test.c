@@ -13,20 +13,7 @@
 
 #include "../abi/wrap.h"
 #include "fleet_file.h"
-
-#define TEXT_MAX 16384
-
-static void text_read(const char *path, char text[TEXT_MAX])
-{
-	FILE *file = fopen(path, "r");
-	size_t size;
-
-	assert_non_null(file);
-	size = fread(text, 1, TEXT_MAX, file);
-	assert_true(size < TEXT_MAX);
-	text[size] = '\0';
-	fclose(file);
-}
+#include "fleet_file_example.h"
 
 static struct fleet *fleet_read(const char *text, size_t size)
 {
@@ -43,11 +30,15 @@ static struct fleet *fleet_read(const char *text, size_t size)
 static struct fleet *fleet_of(const char *name)
 {
 	char path[256];
-	char text[TEXT_MAX];
+	struct fleet *fleet;
+	size_t size;
+	char *text;
 
 	snprintf(path, sizeof(path), "test/fleet/good/%s", name);
-	text_read(path, text);
-	return fleet_read(text, strlen(text));
+	text = example_read(path, &size);
+	fleet = fleet_read(text, size);
+	free(text);
+	return fleet;
 }
 
 static uint32_t addr(const char *text)
@@ -212,18 +203,18 @@ static void a_byte_order_mark_and_cr_lf_do_no_harm(void **state)
 static void the_manual_example_is_good(void **state)
 {
 	static const char fence[] = "```yaml\n";
-	char page[TEXT_MAX];
-	const char *example;
 	struct fleet *fleet;
+	size_t size;
+	char *page = example_read("docs/fleet-file.md", &size);
+	const char *example = strstr(page, fence);
 
 	(void)state;
-	text_read("docs/fleet-file.md", page);
-	example = strstr(page, fence);
 	assert_non_null(example);
 	example += strlen(fence);
 	fleet = fleet_read(example, (size_t)(strstr(example, "```") - example));
 	assert_int_equal(fleet->server_count, 3);
 	fleet_free(fleet);
+	free(page);
 }
 
 static void nothing_is_freed_twice(void **state)

@@ -14,7 +14,7 @@
 
 struct selector_term {
 	char *key;
-	char *value;    /* NULL: any value; with from_site the key in the site's place */
+	char *value; /* NULL: any value; with from_site the key in the site's place */
 	bool from_site;
 };
 
