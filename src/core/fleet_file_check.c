@@ -180,13 +180,22 @@ static bool check_variables(struct reader *reader, const struct selector *select
 	return true;
 }
 
+static bool selector_has_variable(const struct selector *selector)
+{
+	for (size_t i = 0; i < selector->count; i++)
+		if (selector->terms[i].from_site)
+			return true;
+	return false;
+}
+
 /* True when the selector, as one site or another asks it, finds an address. */
 static bool select_finds(struct reader *reader, const struct selector *selector)
 {
 	const struct fleet *fleet = reader->fleet;
+	size_t sites = selector_has_variable(selector) ? fleet->site_count : 1;
 	bool found = false;
 
-	for (size_t i = 0; i < fleet->site_count && !found; i++) {
+	for (size_t i = 0; i < sites && !found; i++) {
 		struct selector resolved;
 
 		if (selector_resolve(selector, &fleet->sites[i].place, &resolved, NULL)) {
