@@ -10,9 +10,9 @@ static const struct {
 	int err;
 	const char *name;
 } codes[] = {
-	{EIO, "EIO"},       {ENOENT, "ENOENT"}, {EINVAL, "EINVAL"}, {EPERM, "EPERM"},
-	{ENOSYS, "ENOSYS"}, {EPROTO, "EPROTO"}, {EBUSY, "EBUSY"},   {EAGAIN, "EAGAIN"},
-	{ENOMEM, "ENOMEM"}, {ENOSPC, "ENOSPC"}, {EEXIST, "EEXIST"}, {ESHUTDOWN, "ESHUTDOWN"}, {ENOTSUP, "ENOTSUP"},
+	{EIO, "EIO"},       {ENOENT, "ENOENT"},       {EINVAL, "EINVAL"},   {EPERM, "EPERM"},   {ENOSYS, "ENOSYS"},
+	{EPROTO, "EPROTO"}, {EBUSY, "EBUSY"},         {EAGAIN, "EAGAIN"},   {ENOMEM, "ENOMEM"}, {ENOSPC, "ENOSPC"},
+	{EEXIST, "EEXIST"}, {ESHUTDOWN, "ESHUTDOWN"}, {ENOTSUP, "ENOTSUP"},
 };
 
 #define CODE_COUNT (sizeof(codes) / sizeof(codes[0]))
