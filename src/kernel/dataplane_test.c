@@ -261,7 +261,58 @@ static void tables_outlive_their_agent(void **state)
 	tables_free(tables);
 }
 
-static void a_hop_is_never_half_written(void **state)
+/* The whole value of a table, as the programs see it; the caller frees. */
+static void *table_read(const char *name, size_t size)
+{
+	void *value = malloc(size);
+	char path[256];
+	uint32_t key = 0;
+	int fd;
+
+	snprintf(path, sizeof(path), BPFFS "/maps/%s", name);
+	fd = bpf_obj_get(path);
+	assert_true(value && fd >= 0);
+	assert_int_equal(bpf_map_lookup_elem(fd, &key, value), 0);
+	close(fd);
+	return value;
+}
+
+/* A reader that began before a change goes on with the copy that it found: only the other one was written. */
+static void a_change_leaves_the_old_copy(void **state)
+{
+	struct directories *before, *after;
+	struct hop_wrap first, second;
+	struct tables *tables;
+	struct dataplane *dp;
+	struct hops *hops;
+
+	NEED_ROOT();
+	tables = make_tables();
+	dp = open_one();
+	assert_int_equal(dataplane_tables_write(dp, tables), 0);
+	before = table_read("directories", sizeof(*before));
+	tables->directory.multiplier = 5;
+	assert_int_equal(dataplane_tables_write(dp, tables), 0);
+	after = table_read("directories", sizeof(*after));
+	assert_int_equal(after->live, !before->live);
+	assert_int_equal(after->copy[after->live].multiplier, 5);
+	assert_memory_equal(&after->copy[before->live], &before->copy[before->live], sizeof(struct directory));
+
+	memset(&first, 1, sizeof(first));
+	memset(&second, 2, sizeof(second));
+	assert_int_equal(dataplane_hop_write(dp, 3, &first), 0);
+	assert_int_equal(dataplane_hop_write(dp, 3, &second), 0);
+	hops = table_read("hops", sizeof(*hops));
+	assert_memory_equal(&hops->wrap[3][hops->live[3]], &second, sizeof(second));
+	assert_memory_equal(&hops->wrap[3][!hops->live[3]], &first, sizeof(first));
+	free(hops);
+	free(before);
+	free(after);
+	dataplane_close(dp);
+	tables_free(tables);
+}
+
+static void a_hop_keeps_its_wrap_with_its_target(void **state)
 {
 	struct hop_wrap wrap, now, none = {0};
 	struct tables *tables;
@@ -626,7 +677,8 @@ int main(void)
 		TEST(replaces_unwritten_maps),
 		TEST(refuses_another_layout),
 		TEST(tables_outlive_their_agent),
-		TEST(a_hop_is_never_half_written),
+		TEST(a_change_leaves_the_old_copy),
+		TEST(a_hop_keeps_its_wrap_with_its_target),
 		TEST(forwarder_attaches_in_place),
 		TEST(forwarder_says_what_is_in_the_way),
 		TEST(forwarder_comes_back_after_its_device),
