@@ -11,4 +11,5 @@ fleet      the fleet file
 node       one node of a running lab, as tests and people use it
 running    up and down
 command    the command line
+demo       what script/demo shows
 """
