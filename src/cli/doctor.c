@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "../control/control.h"
+#include "../kernel/attached.h"
 #include "../kernel/features.h"
 #include "answer.h"
 #include "findings.h"
@@ -22,6 +23,7 @@ struct host {
 	struct places places;
 	struct control_status status;
 	bool agent; /* answered */
+	struct attached attached;
 	struct state *state;
 };
 
@@ -52,22 +54,49 @@ static void look_at_agent(struct host *host, struct findings *findings)
 			     "the agent is version %s, this program %s", status->version, BERTH_VERSION);
 }
 
+static bool generic_mode(const struct host *host, const char *device)
+{
+	for (size_t i = 0; i < host->status.uplink_count; i++)
+		if (!strcmp(host->status.uplinks[i].name, device))
+			return strcmp(host->status.uplinks[i].mode, "native") != 0;
+	return false;
+}
+
+/* By what the kernel says, not the agent: it works without one. */
+static void look_at_dataplane(struct host *host, struct findings *findings)
+{
+	struct attached *attached = &host->attached;
+	char *why = NULL;
+	int err = attached_read(host->places.bpffs, attached, &why);
+
+	if (err) {
+		findings_add(findings, FEATURE_FAIL, "forwarder", "run it as root", "%s", why ? why : strerror(-err));
+		free(why);
+		return;
+	}
+	if (attached->device_count == 0)
+		findings_add(findings, FEATURE_FAIL, "forwarder",
+			     "systemctl start berthd; journalctl -u berthd tells more",
+			     "attached to no device: packets for the pools are not forwarded");
+	for (size_t i = 0; i < attached->device_count; i++) {
+		bool generic = generic_mode(host, attached->devices[i]);
+
+		findings_add(findings, generic ? FEATURE_WARN : FEATURE_OK, "forwarder", NULL, "attached to %s%s",
+			     attached->devices[i],
+			     generic ? " in generic mode, which is slow: the driver knows no other" : "");
+	}
+	findings_add(findings, attached->allocator_links == ATTACHED_ALLOCATOR_LINKS ? FEATURE_OK : FEATURE_FAIL,
+		     "allocator",
+		     attached->allocator_links == ATTACHED_ALLOCATOR_LINKS ? NULL : "systemctl restart berthd",
+		     "%zu of %d programs attached", attached->allocator_links, ATTACHED_ALLOCATOR_LINKS);
+}
+
 static void look_at_status(const struct host *host, struct findings *findings)
 {
 	const struct control_status *status = &host->status;
 
 	if (!host->agent)
 		return;
-	if (status->uplink_count == 0)
-		findings_add(findings, FEATURE_FAIL, "forwarder", "journalctl -u berthd",
-			     "attached to no device: packets for the pools are not forwarded");
-	for (size_t i = 0; i < status->uplink_count; i++) {
-		bool generic = strcmp(status->uplinks[i].mode, "native") != 0;
-
-		findings_add(findings, generic ? FEATURE_WARN : FEATURE_OK, "forwarder", NULL,
-			     "attached to %s in %s mode%s", status->uplinks[i].name, status->uplinks[i].mode,
-			     generic ? ", which is slow: the driver knows no other" : "");
-	}
 	for (size_t i = 0; i < status->hop_count; i++)
 		if (strcmp(status->hops[i].state, "ready") != 0)
 			findings_add(findings, FEATURE_FAIL, "hop", "ip route get and ip neighbour show tell more",
@@ -125,7 +154,7 @@ static void look_at_kernel(const struct host *host, struct findings *findings)
 	struct features_options options = {
 		.bpffs = host->places.bpffs,
 		.cgroup_root = host->places.cgroup_root,
-		.device = host->status.uplink_count ? host->status.uplinks[0].name : NULL,
+		.device = host->attached.device_count ? host->attached.devices[0] : NULL,
 	};
 	struct prefix *pools = pools_of(host, &options.pool_count);
 	struct port_run *own = ports_of(host, &options.own_count);
@@ -161,6 +190,7 @@ int verb_doctor(const struct arguments *arguments)
 	}
 	look_at_agent(&host, &findings);
 	look_at_store(&host, &findings);
+	look_at_dataplane(&host, &findings);
 	look_at_status(&host, &findings);
 	look_at_kernel(&host, &findings);
 	exit_code = findings_report(&findings, arguments->json);
