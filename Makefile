@@ -132,7 +132,10 @@ lint:
 	$(Q)script/check-licences
 	$(Q)clang-format-14 --dry-run --Werror $(shell git ls-files -co --exclude-standard '*.c' '*.h')
 	$(Q)cppcheck --quiet --std=c11 --error-exitcode=1 --inline-suppr --enable=warning,portability \
-		--suppress=missingIncludeSystem --suppress=missingInclude $(wildcard src/core src/store src/control src/kernel src/agent src/cli)
+		--suppress=missingIncludeSystem --suppress=missingInclude \
+		'-DLIBBPF_OPTS(TYPE,NAME,...)=struct TYPE NAME={__VA_ARGS__}' \
+		'-Dbpf_object__for_each_program(POS,OBJ)=while((POS=bpf_object__next_program(OBJ,POS)))' \
+		'-Dbpf_object__for_each_map(POS,OBJ)=while((POS=bpf_object__next_map(OBJ,POS)))' $(wildcard src/core src/store src/control src/kernel src/agent src/cli)
 
 format:
 	$(Q)clang-format-14 -i $(shell git ls-files -co --exclude-standard '*.c' '*.h')
@@ -150,7 +153,7 @@ $(BUILD)/fuzz/obj/%.o: src/%.c
 
 $(BUILD)/fuzz/%_fuzz: test/fuzz/%_fuzz.c $(patsubst src/%.c,$(BUILD)/fuzz/obj/%.o,$(call sources,core))
 	$(call say,CCLD,$@)
-	$(Q)$(FUZZ_CLANG) $(FUZZ_CFLAGS) -fsanitize=fuzzer -MMD -MP -o $@ $^ $(LDLIBS)
+	$(Q)$(FUZZ_CLANG) $(FUZZ_CFLAGS) -fsanitize=fuzzer -MMD -MP -o $@ $< $(filter %.o,$^) $(LDLIBS)
 
 # Programs that run by themselves on other kernels as well.
 $(BUILD)/test/kernels/%: test/kernels/%.c $(LIBS)
