@@ -32,6 +32,11 @@ static bool mountinfo_parse(char *line, char **root, char **point, char **type)
 	return true;
 }
 
+static unsigned octal(char digit)
+{
+	return (unsigned)(digit - '0') & 7;
+}
+
 /* Octal escapes of mountinfo (\040 for a space), undone in place. */
 static void mountinfo_unescape(char *text)
 {
@@ -39,7 +44,7 @@ static void mountinfo_unescape(char *text)
 
 	for (const char *from = text; *from; from++) {
 		if (from[0] == '\\' && from[1] && from[2] && from[3]) {
-			*to++ = (char)((from[1] - '0') << 6 | (from[2] - '0') << 3 | (from[3] - '0'));
+			*to++ = (char)(octal(from[1]) << 6 | octal(from[2]) << 3 | octal(from[3]));
 			from += 3;
 		} else {
 			*to++ = *from;

@@ -180,7 +180,7 @@ static int objects_load(struct dataplane *dp, uint32_t destinations, char **why)
 /* Pins all maps in a directory aside, which then takes its name in one step. */
 static int maps_pin(struct dataplane *dp, char **why)
 {
-	char aside[PATH_MAX], path[PATH_MAX];
+	char aside[PATH_MAX] = "", path[PATH_MAX] = "";
 	int err;
 
 	err = bpffs_remove_all(dp->bpffs, "maps-new");

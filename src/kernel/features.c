@@ -294,12 +294,30 @@ static void probe_forwarding(struct probe *probe)
 		add(probe, "ip_forward", FEATURE_OK, text("off"), NULL);
 }
 
+static int port_range_read(uint32_t *first, uint32_t *count)
+{
+	uint32_t low, high;
+	char *value;
+	int err = sysctl_read("net/ipv4/ip_local_port_range", &value);
+
+	if (err)
+		return err;
+	if (sscanf(value, "%" SCNu32 " %" SCNu32, &low, &high) != 2 || low > high || high >= BERTH_PORT_SPACE)
+		err = -EBADMSG;
+	free(value);
+	if (err)
+		return err;
+	*first = low;
+	*count = high - low + 1;
+	return 0;
+}
+
 /* Ports that the kernel may choose for connections of its own host: the range without what is or will be reserved. */
 static int ephemeral_count(const struct features_options *options, uint32_t *left, uint32_t *range)
 {
 	struct port_set reserved;
-	uint32_t first, last;
-	char *value = NULL;
+	uint32_t first, count;
+	char *value;
 	int err;
 
 	err = sysctl_read("net/ipv4/ip_local_reserved_ports", &value);
@@ -308,18 +326,13 @@ static int ephemeral_count(const struct features_options *options, uint32_t *lef
 	err = port_set_parse(value, &reserved);
 	free(value);
 	if (!err)
-		err = sysctl_read("net/ipv4/ip_local_port_range", &value);
-	if (err)
-		return err;
-	if (sscanf(value, "%" SCNu32 " %" SCNu32, &first, &last) != 2 || first > last || last >= BERTH_PORT_SPACE)
-		err = -EBADMSG;
-	free(value);
+		err = port_range_read(&first, &count);
 	if (err)
 		return err;
 	for (size_t i = 0; i < options->own_count; i++)
 		port_set_add(&reserved, options->own[i].first, options->own[i].count);
-	*range = last - first + 1;
-	*left = *range - port_set_count(&reserved, first, *range);
+	*range = count;
+	*left = count - port_set_count(&reserved, first, count);
 	return 0;
 }
 
