@@ -5,8 +5,8 @@
  * Requests queue up here; one job of a store at a time is in libuv's thread pool, so requests run in order and the
  * connection belongs to whichever job runs. The loop itself never touches the file.
  *
- * Watches learn of commits of other processes by inotify on the directory (a commit appends to the -wal file), and by
- * a slow timer for events that get lost. Either leads to a look: a job that reads the changes above the lowest
+ * Watches learn of commits of other processes by inotify on the directory (who commits touches the file), and by a
+ * slow timer for events that get lost. Either leads to a look: a job that reads the changes above the lowest
  * revision waited behind. That is the comparison that PRAGMA data_version would save, for the price of the same read
  * lock, and it also finds out when the file was replaced by another copy.
  */
@@ -38,10 +38,9 @@ struct sqlite_store {
 	struct sqlite_file file;
 	struct request *request; /* NULL: the job is a look, or the closing */
 	uint64_t look_after;
-	int job_err; /* of a look */
+	int look_err;
 	struct sqlite_changes changes;
 
-	int look_err; /* of the last look */
 	bool look_wanted;
 	bool looked; /* the last job was a look: requests go first */
 	bool closing;
@@ -65,10 +64,9 @@ static void sqlite_event(uv_fs_event_t *event, const char *name, int events, int
 	struct sqlite_store *store = event->data;
 
 	(void)events;
-	/* Opening a damaged file and closing it again makes and removes -wal and -shm: the next event. */
-	if (store->look_err)
-		return;
-	if (status == 0 && name && strncmp(name, store->name, strlen(store->name)) != 0)
+	/* Not the -wal and -shm files: a look at a damaged file makes and removes them, which would ask for the next.
+	 */
+	if (status == 0 && name && strcmp(name, store->name) != 0)
 		return;
 	sqlite_want_look(store);
 }
@@ -103,7 +101,7 @@ static void job_look(uv_work_t *work)
 {
 	struct sqlite_store *store = work->data;
 
-	store->job_err = sqlite_job_changes(&store->file, store->look_after, &store->changes);
+	store->look_err = sqlite_job_changes(&store->file, store->look_after, &store->changes);
 }
 
 static void job_close(uv_work_t *work)
@@ -165,7 +163,6 @@ static void look_done(uv_work_t *work, int status)
 
 	(void)status;
 	store->looked = true;
-	store->look_err = store->job_err;
 	sqlite_check_rewound(store);
 	if (store->look_err == 0)
 		look_deliver(store);

@@ -466,6 +466,13 @@ int sqlite_file_begin(struct sqlite_file *file, enum sqlite_access access)
 	return err ? sqlite_file_end(file, err) : 0;
 }
 
+/* Tells those who watch the directory. Writing the -wal file wakes them too early: a commit is seen by others only
+   after it was synced, by a change in shared memory, of which inotify says nothing. */
+static void file_announce(const struct sqlite_file *file)
+{
+	(void)utimensat(AT_FDCWD, file->path, NULL, 0);
+}
+
 int sqlite_file_end(struct sqlite_file *file, int err)
 {
 	bool wrote;
@@ -482,8 +489,10 @@ int sqlite_file_end(struct sqlite_file *file, int err)
 	/* Written into a file that nobody will find again: not done. */
 	if (wrote && !err && file_moved(file))
 		err = file_gone(file);
-	if (wrote && !err)
+	if (wrote && !err) {
 		file->seen = file->last;
+		file_announce(file);
+	}
 	if (file->broken)
 		sqlite_file_close(file);
 	return err;
