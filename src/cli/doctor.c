@@ -66,6 +66,7 @@ static bool generic_mode(const struct host *host, const char *device)
 static void look_at_dataplane(struct host *host, struct findings *findings)
 {
 	struct attached *attached = &host->attached;
+	bool whole;
 	char *why = NULL;
 	int err = attached_read(host->places.bpffs, attached, &why);
 
@@ -85,10 +86,10 @@ static void look_at_dataplane(struct host *host, struct findings *findings)
 			     attached->devices[i],
 			     generic ? " in generic mode, which is slow: the driver knows no other" : "");
 	}
-	findings_add(findings, attached->allocator_links == ATTACHED_ALLOCATOR_LINKS ? FEATURE_OK : FEATURE_FAIL,
-		     "allocator",
-		     attached->allocator_links == ATTACHED_ALLOCATOR_LINKS ? NULL : "systemctl restart berthd",
-		     "%zu of %d programs attached", attached->allocator_links, ATTACHED_ALLOCATOR_LINKS);
+	whole = attached->allocator_pinned > 0 && attached->allocator_attached == attached->allocator_pinned;
+	findings_add(findings, whole ? FEATURE_OK : FEATURE_FAIL, "allocator",
+		     whole ? NULL : "systemctl restart berthd", "%zu of %zu programs attached",
+		     attached->allocator_attached, attached->allocator_pinned);
 }
 
 static void look_at_status(const struct host *host, struct findings *findings)

@@ -50,11 +50,14 @@ static int look(void *arg, const char *rest)
 
 	if (err)
 		return err == -ENOENT ? 0 : err;
-	if (info.type == BPF_LINK_TYPE_XDP && found->device_count < ATTACHED_DEVICES_MAX &&
-	    if_indextoname(info.xdp.ifindex, found->devices[found->device_count]))
-		found->device_count++;
-	else if (info.type == BPF_LINK_TYPE_TRACING || (info.type == BPF_LINK_TYPE_CGROUP && info.cgroup.cgroup_id))
-		found->allocator_links++;
+	if (info.type == BPF_LINK_TYPE_XDP) {
+		if (found->device_count < ATTACHED_DEVICES_MAX &&
+		    if_indextoname(info.xdp.ifindex, found->devices[found->device_count]))
+			found->device_count++;
+		return 0;
+	}
+	found->allocator_pinned++;
+	found->allocator_attached += info.type != BPF_LINK_TYPE_CGROUP || info.cgroup.cgroup_id;
 	return 0;
 }
 

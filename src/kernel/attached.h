@@ -12,11 +12,9 @@
 struct attached {
 	char devices[ATTACHED_DEVICES_MAX][IFNAMSIZ]; /* with a forwarder, in the caller's network namespace */
 	size_t device_count;
-	size_t allocator_links; /* of the allocator's programs, those that are attached */
+	size_t allocator_pinned; /* links of the allocator's programs */
+	size_t allocator_attached; /* those of them whose cgroup is still there */
 };
-
-/* How many links a whole allocator has. */
-#define ATTACHED_ALLOCATOR_LINKS 9
 
 /* 0, with nothing attached where there are no pins; -EACCES and the like with *why, the caller's to free. */
 int attached_read(const char *bpffs, struct attached *ret, char **why);
