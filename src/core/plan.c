@@ -1,37 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
-#include <stdbool.h>
 #include <stdlib.h>
-#include <string.h>
 
-#include "../abi/slice.h"
-#include "plan.h"
-#include "plan_demand.h"
-#include "plan_grant.h"
-#include "plan_room.h"
+#include "planner.h"
 
 #define ORDER(a, b) (((a) > (b)) - ((a) < (b)))
-#define NOT_FOUND SIZE_MAX
-
-/* What becomes of a row that is held: nothing, or what the plan_reason says. */
-#define FATE_KEEP (-1)
-
-struct planner {
-	const struct fleet *fleet;
-	const struct ownership *held;
-	int64_t now;
-	struct plan_demand demand;
-	struct plan_room *rooms; /* by kind */
-	size_t room_count;
-	struct plan_server *servers; /* sorted by id */
-	unsigned *have; /* what servers[].have point into */
-	int *fates; /* by row */
-	size_t *entries; /* by row: index into fleet.addresses, or NOT_FOUND */
-	size_t *next_of_server; /* by row: the next row that its owner keeps, or NOT_FOUND */
-	size_t *first_of_server; /* by server: the first row that it keeps, or NOT_FOUND */
-	struct plan_grants grants;
-	struct plan plan;
-};
 
 static int server_compare(const void *a, const void *b)
 {
@@ -40,14 +13,13 @@ static int server_compare(const void *a, const void *b)
 	return ORDER(left->id, right->id);
 }
 
-/* Index into planner.servers, or NOT_FOUND. */
-static size_t server_find(const struct planner *planner, uint32_t id)
+size_t planner_find_server(const struct planner *planner, uint32_t id)
 {
 	struct plan_server key = {.id = id};
 	const struct plan_server *server =
 		bsearch(&key, planner->servers, planner->fleet->server_count, sizeof(key), server_compare);
 
-	return server ? (size_t)(server - planner->servers) : NOT_FOUND;
+	return server ? (size_t)(server - planner->servers) : PLANNER_NOT_FOUND;
 }
 
 static int servers_make(struct planner *planner)
@@ -75,149 +47,6 @@ static int servers_make(struct planner *planner)
 	return 0;
 }
 
-static unsigned entry_shift(const struct planner *planner, size_t entry)
-{
-	return planner->fleet->pools[planner->fleet->addresses[entry].pool].shift;
-}
-
-/* Finds for each row the address entry that it belongs to; both are sorted. */
-static void entries_find(struct planner *planner)
-{
-	const struct fleet *fleet = planner->fleet;
-	size_t entry = 0;
-
-	for (size_t i = 0; i < planner->held->count; i++) {
-		const struct ownership_row *row = &planner->held->rows[i];
-		unsigned shift;
-
-		planner->entries[i] = NOT_FOUND;
-		while (entry < fleet->addresses_count && fleet->addresses[entry].range.last < row->addr)
-			entry++;
-		if (entry == fleet->addresses_count || fleet->addresses[entry].range.first > row->addr)
-			continue;
-		shift = entry_shift(planner, entry);
-		if (row->column >= slice_first_column(shift) && row->column < slice_columns(shift))
-			planner->entries[i] = entry;
-	}
-}
-
-static bool row_has_cooled(const struct planner *planner, const struct ownership_row *row)
-{
-	return planner->now >= row->since && (uint64_t)planner->now - (uint64_t)row->since >= planner->fleet->cooling;
-}
-
-/* How the row's owner, who is in the fleet, can use it; or NULL. */
-static const struct plan_candidate *row_candidate(const struct planner *planner, size_t row, size_t server)
-{
-	size_t kind = planner->demand.kind_of[planner->entries[row]];
-
-	if (kind == PLAN_NO_KIND)
-		return NULL;
-	return plan_need_candidate(&planner->demand.needs[planner->servers[server].site], kind);
-}
-
-/* The fate of a row by itself; whether its server has too many is for servers_trim(). */
-static int row_fate(const struct planner *planner, size_t i, size_t server)
-{
-	const struct ownership_row *row = &planner->held->rows[i];
-
-	if (row->state == SLICE_STATE_FREE)
-		return FATE_KEEP;
-	if (row->state == SLICE_STATE_COOLING)
-		return row_has_cooled(planner, row) ? (int)PLAN_COOLED : FATE_KEEP;
-	if (server == NOT_FOUND)
-		return PLAN_SERVER_GONE;
-	if (planner->entries[i] == NOT_FOUND)
-		return PLAN_ADDRESS_GONE;
-	if (!row_candidate(planner, i, server))
-		return PLAN_UNWANTED;
-	if (row->home != planner->fleet->sites[planner->servers[server].site].id)
-		return PLAN_REHOMED;
-	return FATE_KEEP;
-}
-
-/* Decides about each row, and links those that a server keeps, in ascending order. */
-static void rows_judge(struct planner *planner)
-{
-	for (size_t s = 0; s < planner->fleet->server_count; s++)
-		planner->first_of_server[s] = NOT_FOUND;
-	for (size_t i = planner->held->count; i-- > 0;) {
-		const struct ownership_row *row = &planner->held->rows[i];
-		size_t server = server_find(planner, row->owner);
-
-		planner->fates[i] = row_fate(planner, i, server);
-		if (row->state != SLICE_STATE_OWNED ||
-		    (planner->fates[i] != FATE_KEEP && planner->fates[i] != PLAN_REHOMED))
-			continue;
-		planner->next_of_server[i] = planner->first_of_server[server];
-		planner->first_of_server[server] = i;
-	}
-}
-
-/* The preferred column for each slice size: the one that the server holds most slices in, the lowest of several. */
-static void server_prefer(struct planner *planner, struct plan_server *server, size_t first)
-{
-	for (unsigned shift = BERTH_SLICE_SHIFT_MIN; shift <= BERTH_SLICE_SHIFT_MAX && first != NOT_FOUND; shift++) {
-		uint32_t slices[BERTH_PORT_SPACE >> BERTH_SLICE_SHIFT_MIN] = {0};
-		uint32_t best = 0;
-
-		for (size_t i = first; i != NOT_FOUND; i = planner->next_of_server[i])
-			if (entry_shift(planner, planner->entries[i]) == shift)
-				slices[planner->held->rows[i].column]++;
-		for (uint32_t column = 0; column < slice_columns(shift); column++)
-			if (slices[column] > slices[best])
-				best = column;
-		if (slices[best] > 0)
-			server->column[shift - BERTH_SLICE_SHIFT_MIN] = best;
-	}
-}
-
-/*
- * Goes through what a server keeps, either what lies in its preferred columns or the rest, and counts it towards what
- * it asks for. A slice is too many when the server has, of the same kind, as many as any selector wants. kept: by
- * candidate, how many so far.
- */
-static void server_count(struct planner *planner, size_t index, bool preferred, unsigned *kept)
-{
-	struct plan_server *server = &planner->servers[index];
-	const struct plan_need *need = &planner->demand.needs[server->site];
-
-	for (size_t i = planner->first_of_server[index]; i != NOT_FOUND; i = planner->next_of_server[i]) {
-		unsigned shift = entry_shift(planner, planner->entries[i]);
-		const struct plan_candidate *candidate = row_candidate(planner, i, index);
-		bool in_column = planner->held->rows[i].column == server->column[shift - BERTH_SLICE_SHIFT_MIN];
-		size_t at = (size_t)(candidate - need->candidates);
-
-		if (in_column != preferred)
-			continue;
-		if (kept[at] == candidate->most) {
-			planner->fates[i] = PLAN_UNWANTED;
-			continue;
-		}
-		kept[at]++;
-		for (size_t k = 0; k < candidate->ask_count; k++)
-			server->have[candidate->asks[k]]++;
-	}
-}
-
-static int servers_trim(struct planner *planner)
-{
-	unsigned *kept = calloc(planner->demand.kind_count + 1, sizeof(*kept));
-
-	if (!kept)
-		return -ENOMEM;
-	for (size_t s = 0; s < planner->fleet->server_count; s++) {
-		const struct plan_need *need = &planner->demand.needs[planner->servers[s].site];
-
-		server_prefer(planner, &planner->servers[s], planner->first_of_server[s]);
-		memset(kept, 0, need->candidate_count * sizeof(*kept));
-		server_count(planner, s, true, kept);
-		server_count(planner, s, false, kept);
-	}
-	free(kept);
-	return 0;
-}
-
 /* Takes out of the rooms what is held, cools, or will cool. */
 static int rooms_fill(struct planner *planner)
 {
@@ -230,8 +59,8 @@ static int rooms_fill(struct planner *planner)
 	}
 	for (size_t i = 0; i < planner->held->count; i++) {
 		const struct ownership_row *row = &planner->held->rows[i];
-		size_t kind =
-			planner->entries[i] == NOT_FOUND ? PLAN_NO_KIND : planner->demand.kind_of[planner->entries[i]];
+		size_t kind = planner->entries[i] == PLANNER_NOT_FOUND ? PLAN_NO_KIND
+								       : planner->demand.kind_of[planner->entries[i]];
 		int err;
 
 		if (kind == PLAN_NO_KIND || row->state == SLICE_STATE_FREE || planner->fates[i] == PLAN_COOLED)
@@ -251,7 +80,7 @@ static struct ownership_row row_after(const struct planner *planner, const struc
 	if (fate == PLAN_COOLED)
 		return (struct ownership_row){.addr = row->addr, .column = row->column, .since = planner->now};
 	if (fate == PLAN_REHOMED) {
-		to.home = planner->fleet->sites[planner->servers[server_find(planner, row->owner)].site].id;
+		to.home = planner->fleet->sites[planner->servers[planner_find_server(planner, row->owner)].site].id;
 		return to;
 	}
 	to.state = SLICE_STATE_COOLING;
@@ -321,79 +150,6 @@ static int transitions_make(struct planner *planner)
 	return 0;
 }
 
-static int shortage_add(struct plan *plan, struct plan_shortage shortage)
-{
-	struct plan_shortage *shortages = reallocarray(plan->shortages, plan->shortage_count + 1, sizeof(*shortages));
-
-	if (!shortages)
-		return -ENOMEM;
-	plan->shortages = shortages;
-	plan->shortages[plan->shortage_count++] = shortage;
-	return 0;
-}
-
-/* lacking: by site and ask, in the order of needs. */
-static int shortages_list(struct planner *planner, const size_t *lacking)
-{
-	for (size_t s = 0; s < planner->fleet->site_count; s++) {
-		const struct plan_need *need = &planner->demand.needs[s];
-
-		for (size_t a = 0; a < need->ask_count; a++, lacking++) {
-			struct plan_shortage shortage = {.site = planner->fleet->sites[s].id,
-							 .servers = planner->fleet->sites[s].server_count,
-							 .lacking = *lacking};
-
-			if (*lacking == 0)
-				continue;
-			shortage.selector = selector_format(planner->demand.selectors[need->asks[a].selector]);
-			if (!shortage.selector || shortage_add(&planner->plan, shortage)) {
-				free(shortage.selector);
-				return -ENOMEM;
-			}
-		}
-	}
-	return 0;
-}
-
-static int shortage_compare(const void *a, const void *b)
-{
-	const struct plan_shortage *left = a, *right = b;
-	int order = ORDER(left->site, right->site);
-
-	return order ? order : strcmp(left->selector, right->selector);
-}
-
-static int shortages_make(struct planner *planner)
-{
-	size_t sites = planner->fleet->site_count, asks = 0;
-	size_t *first = calloc(sites + 1, sizeof(*first)), *lacking = NULL;
-	int err = -ENOMEM;
-
-	for (size_t s = 0; first && s < sites; s++) {
-		first[s] = asks;
-		asks += planner->demand.needs[s].ask_count;
-	}
-	lacking = calloc(asks + 1, sizeof(*lacking));
-	if (!first || !lacking)
-		goto out;
-	for (size_t i = 0; i < planner->fleet->server_count; i++) {
-		const struct plan_server *server = &planner->servers[i];
-		const struct plan_need *need = &planner->demand.needs[server->site];
-
-		for (size_t a = 0; a < need->ask_count; a++)
-			if (need->asks[a].slices > server->have[a])
-				lacking[first[server->site] + a] += need->asks[a].slices - server->have[a];
-	}
-	err = shortages_list(planner, lacking);
-	if (!err && planner->plan.shortage_count > 0)
-		qsort(planner->plan.shortages, planner->plan.shortage_count, sizeof(*planner->plan.shortages),
-		      shortage_compare);
-out:
-	free(first);
-	free(lacking);
-	return err;
-}
-
 static int planner_init(struct planner *planner)
 {
 	size_t rows = planner->held->count;
@@ -436,9 +192,7 @@ static int planner_run(struct planner *planner)
 
 	if (err)
 		return err;
-	entries_find(planner);
-	rows_judge(planner);
-	err = servers_trim(planner);
+	err = planner_keep(planner);
 	if (!err)
 		err = rooms_fill(planner);
 	if (!err)
@@ -447,7 +201,7 @@ static int planner_run(struct planner *planner)
 	if (!err)
 		err = transitions_make(planner);
 	if (!err)
-		err = shortages_make(planner);
+		err = planner_tell_shortages(planner);
 	return err;
 }
 

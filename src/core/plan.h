@@ -19,7 +19,7 @@
  *      column is free comes first, one in use before an unused one (few addresses per tag set), then the lowest free
  *      column of any address that matches. A column's home becomes the site of its server with the grant.
  * A slice that cools is never granted, nor in the plan that gives it back. What cannot be met is said as a shortage.
- * Neither the order of servers, sites and policies in the file nor that of earlier plans matters.
+ * The order of servers, sites and policies in the file does not matter.
  */
 #ifndef BERTH_CORE_PLAN_H
 #define BERTH_CORE_PLAN_H

@@ -1,10 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What is done with a plan that is made: carried out, told, freed. */
 #include <errno.h>
-#include <stdbool.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "plan.h"
 
@@ -60,20 +56,6 @@ const char *plan_reason_text(enum plan_reason reason)
 		return "it has cooled";
 	}
 	return "unknown";
-}
-
-char *plan_shortage_text(const struct plan_shortage *shortage, const struct fleet *fleet)
-{
-	const struct fleet_site *site = fleet_find_site_id(fleet, shortage->site);
-	bool any = strcmp(shortage->selector, "*") == 0;
-	char *text;
-
-	if (asprintf(&text, "site %s lacks %zu %s of %s%s for %zu %s", site ? site->name : "unknown", shortage->lacking,
-		     shortage->lacking == 1 ? "slice" : "slices", any ? "any address" : "addresses tagged ",
-		     any ? "" : shortage->selector, shortage->servers,
-		     shortage->servers == 1 ? "server" : "servers") < 0)
-		return NULL;
-	return text;
 }
 
 void plan_free(struct plan *plan)
