@@ -28,7 +28,7 @@
 	X(12, HOP_LIMIT,           "hop_limit",           "forwarded max_hops times already") \
 	X(13, HOP_UNRESOLVED,      "hop_unresolved",      "next hop has no route or MAC address") \
 	X(14, TOO_BIG,             "too_big",             "wrap does not fit the underlay MTU") \
-	X(15, NO_SOCKET,           "no_socket",           "UDP at the owner without a connected socket") \
+	X(15, NO_SOCKET,           "no_socket",           "UDP at the owner without a socket bound to the address") \
 	/* guard */ \
 	X(16, FOREIGN_SOURCE,      "foreign_source",      "left from an egress address and port that this server does not own") \
 	/* allocator: what became of a program's call */ \

@@ -145,8 +145,8 @@ static __always_inline int packet_wrap(struct xdp_md *ctx, const struct packet *
 }
 
 /*
- * A UDP packet is for a program of this server only if a socket is connected, or bound to the very egress address: a
- * socket on any address (a resolver, say) must not be reached through the pool.
+ * A UDP packet is for a program of this server only if a socket is bound to the very egress address, as connect() binds
+ * one that is not: a socket on any address (a resolver, say) must not be reached through the pool.
  */
 static __always_inline bool socket_wants(struct xdp_md *ctx, const struct packet *p)
 {
@@ -158,7 +158,7 @@ static __always_inline bool socket_wants(struct xdp_md *ctx, const struct packet
 
 	if (!sk)
 		return false;
-	wanted = sk->state == BPF_TCP_ESTABLISHED || sk->src_ip4 == p->daddr;
+	wanted = sk->src_ip4 == p->daddr;
 	bpf_sk_release(sk);
 	return wanted;
 }
