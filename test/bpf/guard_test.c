@@ -36,6 +36,7 @@
 #define PORT_OWN_TOO 10240
 #define PORT_FOREIGN 8192 /* a hop's */
 #define PORT_FREE 4096
+#define PORT_TRAP 51200 /* own as well: 203.0, the address read as a port, lies in it */
 #define NARROW_COLUMN 255
 
 /* What the program returns when it lets a packet go on. */
@@ -103,6 +104,7 @@ static const struct golden judged[] = {
 	STOPPED("stopped: no slice on the address, another protocol",
 		FROM(EGRESS_NONE, .df = true, .protocol = 132), BYTES(20)),
 	STOPPED("stopped: no port to read", FROM(EGRESS, .protocol = 17), BYTES(1)),
+	STOPPED("stopped: header of 12 bytes", FROM(EGRESS, .df = true, .words = 3), TCP(.src = PORT_OWN)),
 	STOPPED("stopped: header of 16 bytes", FROM(EGRESS, .df = true, .words = 4), TCP(.src = PORT_OWN)),
 };
 
@@ -182,6 +184,7 @@ static void tables_write(void)
 	pool_write(EGRESS_NARROW, 8, SLICES_MAX - 65536, 256); /* the last that fit */
 	slice_write(EGRESS, PORT_OWN, SLICE_LOCAL);
 	slice_write(EGRESS, PORT_OWN_TOO, SLICE_LOCAL | SLICE_INBOUND);
+	slice_write(EGRESS, PORT_TRAP, SLICE_LOCAL);
 	slice_write(EGRESS, PORT_FOREIGN, SLICE_HOP);
 	slice_write(EGRESS_NONE, PORT_OWN, SLICE_HOP + 5);
 	slice_write(EGRESS_FLOOR, 2048, SLICE_LOCAL);
