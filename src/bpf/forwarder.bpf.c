@@ -283,15 +283,18 @@ static __always_inline int tunnel_relay(struct xdp_md *ctx, const struct wrapped
 	return wrap_send(ctx, hop, &label);
 }
 
-/* The wrap is as docs/wire.md has it, and its lengths are those of frame and inner packet. */
+/*
+ * The wrap is as docs/wire.md has it, and its lengths agree. That the frame bears out the total length is known since
+ * packet_read_plain().
+ */
 static __always_inline bool wrap_valid(const struct wrapped *w)
 {
 	__u32 length = bpf_ntohs(w->ip->tot_len);
 
 	return *w->gue == bpf_htonl(WRAP_GUE_FIRST << 24 | WRAP_GUE_PROTO << 16) &&
 	       w->private->format_hops >> 4 == WRAP_FORMAT && !w->private->flags && !w->udp->check &&
-	       w->inner->version == 4 && length <= distance(w->ip, w->end) &&
-	       length == bpf_ntohs(w->udp->len) + WRAP_IP_LEN && length == bpf_ntohs(w->inner->tot_len) + WRAP_OVERHEAD;
+	       w->inner->version == 4 && length == bpf_ntohs(w->udp->len) + WRAP_IP_LEN &&
+	       length == bpf_ntohs(w->inner->tot_len) + WRAP_OVERHEAD;
 }
 
 /* Its sender is a server of the fleet: its underlay address is the one that belongs to its id. */
