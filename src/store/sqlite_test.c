@@ -902,7 +902,7 @@ static void test_file_gone_and_back(void **state)
 	assert_int_equal(access(file_path(f), F_OK), -1);
 	run_until(f, &record.errors, 1);
 	assert_int_equal(record.err, -EIO);
-	run_for(f, 100);
+	run_for(f, 2500); /* a look more */
 	assert_int_equal(record.errors, 1);
 	move_aside(f, true);
 	assert_holds(f, "a", "1", 1);
