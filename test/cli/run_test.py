@@ -76,10 +76,14 @@ def root(berth):
     """A cgroup that the agent judges, with a caller's in it."""
     if os.geteuid():
         pytest.skip("making cgroups needs root")
-    directory = cgroup_mount() / f"berth-test-{os.getpid()}"
+    directory = cgroup_mount() / f"berth-cli-test-{os.getpid()}"
     (directory / "caller").mkdir(parents=True)
     (berth.run_dir / "paths.json").write_text(json.dumps({"cgroup_root": str(directory)}))
     yield directory
+    (directory / "cgroup.kill").write_text("1")
+    deadline = time.monotonic() + 10
+    while "populated 1" in (directory / "cgroup.events").read_text() and time.monotonic() < deadline:
+        time.sleep(0.01)
     for left in sorted(directory.rglob("*"), reverse=True):
         if left.is_dir():
             left.rmdir()
@@ -170,8 +174,8 @@ def test_signals_go_on(berth, agent, root, number):
                              stdout=subprocess.PIPE, text=True, env=berth.environment)
     assert child.stdout.readline() == "ready\n"
     child.send_signal(number)
-    assert child.stdout.read() == "got\n"
-    assert child.wait(timeout=20) == 9
+    assert child.communicate(timeout=20) == ("got\n", None)
+    assert child.returncode == 9
     assert made(root) == []
 
 
