@@ -10,6 +10,8 @@
 #include <err.h>
 #include <errno.h>
 #include <linux/bpf.h>
+#include <linux/if_ether.h>
+#include <linux/if_packet.h>
 #include <net/if.h>
 #include <netinet/in.h>
 #include <setjmp.h>
@@ -18,6 +20,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/time.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -811,16 +814,20 @@ static uint16_t wire_spread(const struct packet *wrapped)
 	return 0xc000 + hash % 0x4000;
 }
 
+static void spread_write(struct packet *wrapped)
+{
+	uint16_t spread = wire_spread(wrapped);
+
+	wrapped->bytes[34] = spread >> 8;
+	wrapped->bytes[35] = spread;
+}
+
 static void golden_expected(const struct golden *golden, struct packet *ret)
 {
 	packet_build(golden->out ? golden->out : golden->in, ret);
 	packet_pad(ret, golden->out ? golden->out_pad : golden->pad);
-	if (golden->verdict == VERDICT_WRAP && !ret->bytes[34] && !ret->bytes[35]) {
-		uint16_t spread = wire_spread(ret);
-
-		ret->bytes[34] = spread >> 8;
-		ret->bytes[35] = spread;
-	}
+	if (golden->verdict == VERDICT_WRAP && !ret->bytes[34] && !ret->bytes[35])
+		spread_write(ret);
 }
 
 static void golden_run(void **state)
@@ -1072,6 +1079,49 @@ static void other_ingress(void **state)
 	assert_int_equal(result.action, XDP_TX);
 }
 
+/* Receives every frame that comes in at a device. */
+static int frames_open(uint32_t device)
+{
+	struct sockaddr_ll any = {.sll_family = AF_PACKET, .sll_protocol = htons(ETH_P_ALL), .sll_ifindex = device};
+	struct timeval patience = {.tv_sec = 2};
+	int fd = socket(AF_PACKET, SOCK_RAW, htons(ETH_P_ALL));
+
+	assert_int_not_equal(fd, -1);
+	assert_int_equal(bind(fd, (void *)&any, sizeof(any)), 0);
+	assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience)), 0);
+	return fd;
+}
+
+/* A real frame, wrapped and redirected, comes out of the hop's device: at the other end of that veth pair. */
+static void redirect_arrives(void **state)
+{
+	uint32_t far = if_nametoindex("berth1");
+	struct packet in, expected, got = {0};
+	LIBBPF_OPTS(bpf_test_run_opts, live, .data_in = in.bytes, .repeat = 1, .batch_size = 1,
+		    .flags = BPF_F_TEST_XDP_LIVE_FRAMES);
+	int program = bpf_program__fd(skeleton->progs.forwarder);
+	int frames = frames_open(far);
+
+	(void)state;
+	packet_build(PACKET(FROM_ROUTER, REPLY(), TCP(.src = 443, .dst = PORT_SITE), BYTES(100)), &in);
+	packet_build(PACKET(TO_SITE, OUTER_SITE(), TUNNEL_UDP(), LABEL(PORT_SITE), REPLY(),
+			    TCP(.src = 443, .dst = PORT_SITE), BYTES(100)),
+		     &expected);
+	spread_write(&expected);
+	live.data_size_in = in.size;
+	skeleton->data_hops->hops.wrap[1][1].ifindex = if_nametoindex("berth0");
+	/* A veth end takes redirected frames only when XDP runs at the other end; there, they pass. */
+	assert_int_equal(bpf_xdp_attach(far, program, 0, NULL), 0);
+	assert_int_equal(bpf_prog_test_run_opts(program, &live), 0);
+	do
+		got.size = recv(frames, got.bytes, sizeof(got.bytes), 0);
+	while (got.size <= PACKET_MAX && memcmp(got.bytes + 12, "\x08\x00", 2)); /* IPv6 announces itself there */
+	assert_int_equal(bpf_xdp_detach(far, 0, NULL), 0);
+	close(frames);
+	assert_true(got.size <= PACKET_MAX);
+	assert_true(packet_same(&expected, &got));
+}
+
 /* A burst is answered, then one packet a millisecond; every one is counted. */
 static void report_rate(void **state)
 {
@@ -1114,6 +1164,7 @@ static const struct CMUnitTest others[] = {
 	cmocka_unit_test_setup(hop_limits, test_setup),
 	cmocka_unit_test_setup(no_tunnel_address, test_setup),
 	cmocka_unit_test_setup(other_ingress, test_setup),
+	cmocka_unit_test_setup(redirect_arrives, test_setup),
 	cmocka_unit_test_setup(report_rate, test_setup),
 	cmocka_unit_test_setup(verified_size, test_setup),
 };
@@ -1153,7 +1204,7 @@ static int group_setup(void **state)
 {
 	(void)state;
 	program_namespace("203.0.113.0/24");
-	if (system("ip link add berth0 type veth peer name berth1"))
+	if (system("ip link add berth0 type veth peer name berth1 && ip link set berth0 up && ip link set berth1 up"))
 		errx(1, "no veth");
 	skeleton_load();
 	slices_write();
