@@ -11,7 +11,7 @@ CC = gcc
 BPF_CLANG ?= clang-19
 BPFTOOL ?= bpftool
 FUZZ_CLANG ?= clang-19
-PKGS := libbpf libuv sqlite3 yaml-0.1 jansson libmnl
+PKGS := libbpf libuv sqlite3 yaml-0.1 jansson libmnl zlib
 
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 
@@ -56,11 +56,18 @@ tests: all $(UNIT_TESTS) $(BPF_TESTS) $(KERNEL_TESTS)
 sanitize:
 	$(Q)$(MAKE) --no-print-directory SAN=1 tests
 
-# BPF: source -> object -> skeleton, which the loader embeds.
+# BPF: source -> object -> packed, which the loader embeds, and skeleton, for the tests.
 $(ROOT)/bpf/%.bpf.o: src/bpf/%.bpf.c
 	$(call say,BPF,$@)
 	@mkdir -p $(@D)
 	$(Q)$(BPF_CLANG) $(BPF_CFLAGS) -MMD -MP -c $< -o $@
+
+$(ROOT)/gen/%.bpf.o.gz: $(ROOT)/bpf/%.bpf.o
+	@mkdir -p $(@D)
+	$(Q)gzip -9 -n -c $< > $@
+
+$(BUILD)/obj/kernel/programs.o: CFLAGS_ALL += -DOBJECTS_DIR='"$(ROOT)/gen"'
+$(BUILD)/obj/kernel/programs.o: $(BPF_PROGRAMS:%=$(ROOT)/gen/%.bpf.o.gz)
 
 $(ROOT)/gen/%.skel.h: $(ROOT)/bpf/%.bpf.o
 	$(call say,SKEL,$@)
@@ -72,7 +79,7 @@ $(ROOT)/gen/version.h: FORCE
 	@echo '#define BERTH_VERSION "$(VERSION)"' | cmp -s - $@ || echo '#define BERTH_VERSION "$(VERSION)"' > $@
 FORCE:
 
-$(BUILD)/obj/%.o: src/%.c | $(SKELETONS) $(ROOT)/gen/version.h
+$(BUILD)/obj/%.o: src/%.c | $(ROOT)/gen/version.h
 	$(call say,CC,$@)
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(CFLAGS_ALL) -MMD -MP -c $< -o $@

@@ -4,26 +4,35 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <zlib.h>
 
 #include "../abi/allocator.h"
 #include "../abi/forwarder.h"
 #include "bpflog.h"
 #include "why.h"
 
-/* After the structs that they speak of. */
-#include <allocator.skel.h>
-#include <forwarder.skel.h>
-#include <guard.skel.h>
-
 #define VERIFIER_LOG_SIZE (1u << 20)
+
+/*
+ * The objects as clang made them, compressed: they hold the tables' zeros, tens of megabytes of them. OBJECTS_DIR is
+ * where the Makefile puts them.
+ */
+#define EMBED(object) \
+	__asm__(".pushsection .rodata\n" #object "_packed:\n.incbin \"" OBJECTS_DIR "/" #object \
+		".bpf.o.gz\"\n" #object "_packed_end:\n.popsection\n"); \
+	extern const unsigned char object##_packed[], object##_packed_end[]
+
+EMBED(forwarder);
+EMBED(guard);
+EMBED(allocator);
 
 static const struct {
 	const char *name;
-	const void *(*elf)(size_t *size);
+	const unsigned char *packed, *end;
 } objects[PROGRAM_OBJECTS] = {
-	[OBJECT_FORWARDER] = {"forwarder", forwarder__elf_bytes},
-	[OBJECT_GUARD] = {"guard", guard__elf_bytes},
-	[OBJECT_ALLOCATOR] = {"allocator", allocator__elf_bytes},
+	[OBJECT_FORWARDER] = {"forwarder", forwarder_packed, forwarder_packed_end},
+	[OBJECT_GUARD] = {"guard", guard_packed, guard_packed_end},
+	[OBJECT_ALLOCATOR] = {"allocator", allocator_packed, allocator_packed_end},
 };
 
 const char *program_object_name(enum program_object which)
@@ -31,21 +40,47 @@ const char *program_object_name(enum program_object which)
 	return objects[which].name;
 }
 
+/* RFC 1952: a gzip member ends with the size of what is in it, 32 bits, low byte first. */
+static size_t unpacked_size(const unsigned char *end)
+{
+	return (size_t)end[-4] | (size_t)end[-3] << 8 | (size_t)end[-2] << 16 | (size_t)end[-1] << 24;
+}
+
+static int unpack(enum program_object which, void *to, size_t size)
+{
+	z_stream stream = {
+		.next_in = (unsigned char *)objects[which].packed,
+		.avail_in = (unsigned)(objects[which].end - objects[which].packed),
+		.next_out = to,
+		.avail_out = (unsigned)size,
+	};
+	int result;
+
+	if (inflateInit2(&stream, MAX_WBITS + 16) != Z_OK) /* 16: with gzip's header */
+		return -ENOMEM;
+	result = inflate(&stream, Z_FINISH);
+	(void)inflateEnd(&stream);
+	return result == Z_STREAM_END ? 0 : -EBADMSG;
+}
+
 int program_object_open(enum program_object which, struct bpf_object **ret)
 {
 	LIBBPF_OPTS(bpf_object_open_opts, options, .object_name = objects[which].name);
+	size_t size = unpacked_size(objects[which].end);
+	void *elf = malloc(size);
 	struct bpf_object *object;
-	const void *elf;
-	size_t size;
-	int err;
+	int err = elf ? unpack(which, elf, size) : -ENOMEM;
 
-	elf = objects[which].elf(&size);
-	bpflog_begin();
-	object = bpf_object__open_mem(elf, size, &options);
-	err = object ? 0 : -errno;
-	bpflog_end();
+	if (!err) {
+		bpflog_begin();
+		object = bpf_object__open_mem(elf, size, &options);
+		err = object ? 0 : -errno;
+		bpflog_end();
+	}
 	if (!err)
 		*ret = object;
+	/* libbpf has copied what it needs: programs, names, the tables' first contents. */
+	free(elf);
 	return err;
 }
 

@@ -4,12 +4,14 @@
 import json
 import signal
 import subprocess
+import sys
+from ipaddress import IPv4Address
 
 import pytest
 import yaml
 
 from lab.fleet import CRAWLER_ADDRESS
-from lab.paths import BUILD, REPOSITORY
+from lab.paths import BUILD, REPOSITORY, LabError
 from lab.process import wait_until
 from lab.topology import POOL
 
@@ -37,10 +39,24 @@ def open_many(server, targets, tcp, udp, policy="crawler"):
     return [json.loads(line) for line in server.run(words, policy=policy, timeout=100).stdout.splitlines()]
 
 
-def ports_in_use(server):
-    """How many reservations the allocator's table holds, over all destinations."""
+def reservations(server):
+    """What the allocator's table holds: "udp 192.0.2.1:9000 <- 203.0.113.1:[4100, 4101]" for each destination."""
     dump = server.run(["bpftool", "-j", "map", "dump", "pinned", str(server.bpffs / "maps" / "ports")]).stdout
-    return sum(row["formatted"]["value"]["used"] for row in json.loads(dump))
+    rows = []
+    for value in (row["formatted"]["value"] for row in json.loads(dump)):
+        key = value["key"]
+        ports = [(key["chunk"] << 11) + 64 * i + bit for i, word in enumerate(value["bits"]) for bit in range(64)
+                 if int(word) >> bit & 1]
+        assert len(ports) == value["used"]
+        dest, egress = (IPv4Address(key[name].to_bytes(4, sys.byteorder)) for name in ("dest", "egress"))
+        dest_port = int.from_bytes(key["dest_port"].to_bytes(2, sys.byteorder), "big")
+        if ports:
+            rows.append(f"{'tcp' if key['proto'] == 6 else 'udp'} {dest}:{dest_port} <- {egress}:{ports}")
+    return rows
+
+
+def ports_in_use(server):
+    return sum(row.count(",") + 1 for row in reservations(server))
 
 
 @pytest.mark.deadline(300)
@@ -69,7 +85,11 @@ def test_kill_9_of_every_agent(make_lab):
     for server, (child, _) in held.items():
         assert release(child) == [], f"connections of {server} broke"
     for server in lab.servers:
-        wait_until(lambda server=server: ports_in_use(server) == 0, 10, f"{server} has every port back")
+        try:
+            wait_until(lambda server=server: not reservations(server), 10, f"{server} has every port back")
+        except LabError as error:
+            sockets = server.run(["ss", "-tuane"]).stdout
+            pytest.fail(f"{error}: {reservations(server)}, sockets:\n{sockets}")
 
 
 def test_traffic_through_a_restart(lab):
