@@ -176,32 +176,59 @@ static int file_number(struct sqlite_file *file, const char *sql, int64_t *ret)
 	return err;
 }
 
+static int file_exec(struct sqlite_file *file, const char *sql)
+{
+	int code = sqlite3_exec(file->db, sql, NULL, NULL, NULL);
+	int err = code == SQLITE_OK ? 0 : sqlite_file_error(file, code);
+
+	if (err && !sqlite3_get_autocommit(file->db))
+		sqlite3_exec(file->db, "ROLLBACK", NULL, NULL, NULL);
+	return err;
+}
+
+struct identity {
+	int64_t application, format, tables;
+};
+
+/* In one transaction: another process may be writing the schema at this moment, and its parts tell only together. */
+static int identity_read(struct sqlite_file *file, struct identity *ret)
+{
+	int err = file_exec(file, "BEGIN");
+
+	if (err)
+		return err;
+	err = file_number(file, "PRAGMA application_id", &ret->application);
+	if (!err)
+		err = file_number(file, "PRAGMA user_version", &ret->format);
+	if (!err)
+		err = file_number(file, "SELECT count(*) FROM sqlite_master", &ret->tables);
+	sqlite3_exec(file->db, "ROLLBACK", NULL, NULL, NULL);
+	return err;
+}
+
 /* 1: the file is ours; 0: it is empty; else whose it is, in `why`. Only reads. */
 static int file_identify(struct sqlite_file *file)
 {
-	int64_t application, format, tables;
-	int err = file_number(file, "PRAGMA application_id", &application);
+	struct identity found;
+	int err = identity_read(file, &found);
 
-	if (!err)
-		err = file_number(file, "PRAGMA user_version", &format);
-	if (!err)
-		err = file_number(file, "SELECT count(*) FROM sqlite_master", &tables);
 	if (err)
 		return err;
-	if (application == 0 && format == 0 && tables == 0)
+	if (found.application == 0 && found.format == 0 && found.tables == 0)
 		return 0;
-	if (application != SQLITE_FILE_APPLICATION) {
+	if (found.application != SQLITE_FILE_APPLICATION) {
 		snprintf(file->why, sizeof(file->why),
-			 "%s is a database of another program (application_id %" PRId64 ")", file->path, application);
+			 "%s is a database of another program (application_id %" PRId64 ")", file->path,
+			 found.application);
 		return -EBADMSG;
 	}
-	if (format > SQLITE_FILE_FORMAT) {
+	if (found.format > SQLITE_FILE_FORMAT) {
 		snprintf(file->why, sizeof(file->why),
 			 "%s has store format %" PRId64 ", this program knows up to %d: use a newer berth", file->path,
-			 format, SQLITE_FILE_FORMAT);
+			 found.format, SQLITE_FILE_FORMAT);
 		return -ENOTSUP;
 	}
-	if (format < 1)
+	if (found.format < 1)
 		return sqlite_file_corrupt(file, "it has no store format (user_version)");
 	return 1;
 }
@@ -232,16 +259,6 @@ static int file_use_wal(struct sqlite_file *file)
 	snprintf(file->why, sizeof(file->why),
 		 "%s cannot be used: its file system has no shared memory for SQLite's WAL", file->path);
 	return -EIO;
-}
-
-static int file_exec(struct sqlite_file *file, const char *sql)
-{
-	int code = sqlite3_exec(file->db, sql, NULL, NULL, NULL);
-	int err = code == SQLITE_OK ? 0 : sqlite_file_error(file, code);
-
-	if (err && !sqlite3_get_autocommit(file->db))
-		sqlite3_exec(file->db, "ROLLBACK", NULL, NULL, NULL);
-	return err;
 }
 
 /* Makes an empty file with mode 0600; SQLite gives its other files the same. An existing file must not even be opened
