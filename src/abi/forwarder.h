@@ -30,8 +30,8 @@
 
 /* One /24 with pool addresses in it. */
 struct directory_slot {
-	__u32 key;   /* DIRECTORY_USED | address >> 8; 0: empty */
-	__u32 base;  /* index of the slice entry of (first address of the /24, column 0) */
+	__u32 key; /* DIRECTORY_USED | address >> 8; 0: empty */
+	__u32 base; /* index of the slice entry of (first address of the /24, column 0) */
 	__u32 shift; /* base-2 logarithm of the /24's slice_ports */
 };
 
@@ -86,7 +86,7 @@ struct hop_wrap {
 	__u16 check; /* one's complement sum of the IPv4 header with length and TOS 0, folded, not inverted, as stored
 			in memory (network order words read natively) */
 	__u32 ifindex; /* device to send from; 0: the hop has no route or no MAC address */
-	__u16 mtu;     /* largest outer IPv4 packet that fits the way, bytes */
+	__u16 mtu; /* largest outer IPv4 packet that fits the way, bytes */
 	__u16 reserved;
 };
 
@@ -99,7 +99,7 @@ _Static_assert(sizeof(struct hop_wrap) == 64, "a hop's wrap fills one cache line
 
 struct hops {
 	struct hop_wrap wrap[HOPS_MAX][2];
-	__u32 live[HOPS_MAX];   /* 0 or 1: the copy that readers use */
+	__u32 live[HOPS_MAX]; /* 0 or 1: the copy that readers use */
 	__u32 target[HOPS_MAX]; /* for the agent, which finds its indexes again by it */
 };
 
@@ -117,7 +117,7 @@ struct forwarder_config {
 	__u32 server_id;
 	__u32 site_id;
 	__be32 underlay; /* this server's */
-	__be32 tunnel;   /* this server's site's; 0: none */
+	__be32 tunnel; /* this server's site's; 0: none */
 	__be16 wrap_port;
 	__u8 max_hops;
 	__u8 reserved;

@@ -53,7 +53,7 @@ struct state_key {
 struct state {
 	uint64_t revision;
 	struct fleet *fleet; /* with ids; NULL: nothing was ever applied */
-	char *fleet_text;    /* as stored, fleet_size bytes; NULL with fleet */
+	char *fleet_text; /* as stored, fleet_size bytes; NULL with fleet */
 	size_t fleet_size;
 	struct state_ids sites;
 	struct state_ids servers;
@@ -68,7 +68,8 @@ struct state {
    fault. -ENOMEM: *why is NULL. */
 int state_decode(const struct store_result *result, struct state **ret, char **why);
 void state_free(struct state *state); /* NULL is fine */
-/* Revision of the newest key that says anything about tables: statuses don't. This is what a server reports as applied. */
+/* Revision of the newest key that says anything about tables: statuses don't. This is what a server reports as applied.
+ */
 uint64_t state_content_revision(const struct state *state);
 
 /* A transaction that owns its memory. */
