@@ -316,12 +316,21 @@ static void rig_attach(struct rig *rig)
 	expect(fd >= 0);
 	bpf_object__for_each_program(program, rig->skel->obj)
 	{
-		if (bpf_program__type(program) == BPF_PROG_TYPE_TRACING)
-			expect(bpf_program__attach(program));
-		else
-			expect(bpf_program__attach_cgroup(program, fd));
+		struct bpf_link *link = bpf_program__type(program) == BPF_PROG_TYPE_TRACING
+						? bpf_program__attach(program)
+						: bpf_program__attach_cgroup(program, fd);
+
+		expect(link && rig->link_count < RIG_LINKS_MAX);
+		rig->links[rig->link_count++] = link;
 	}
 	close(fd);
+}
+
+static void rig_down(struct rig *rig)
+{
+	while (rig->link_count > 0)
+		expect(!bpf_link__destroy(rig->links[--rig->link_count]));
+	allocator__destroy(rig->skel);
 }
 
 static void rig_up(struct rig *rig, uint32_t table)
@@ -354,6 +363,7 @@ static void rig_run(struct rig *rig, rig_case *run, uint32_t table)
 	run(rig);
 	sockets_close();
 	rig_ports_expect(rig, 0);
+	rig_down(rig);
 	exit(EXIT_SUCCESS);
 }
 

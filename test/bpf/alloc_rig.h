@@ -32,8 +32,12 @@
 
 struct allocator;
 
+#define RIG_LINKS_MAX 16
+
 struct rig {
 	struct allocator *skel;
+	struct bpf_link *links[RIG_LINKS_MAX];
+	size_t link_count;
 	char top[256]; /* directory of the case's cgroup */
 };
 
