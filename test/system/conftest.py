@@ -11,6 +11,7 @@ by the next.
 """
 
 import os
+import re
 import signal
 import sys
 from itertools import count
@@ -88,10 +89,18 @@ def bring_up(topology, agents):
     return lab
 
 
+def sanitizer_reports(lab):
+    """What AddressSanitizer and UBSan wrote into the agents' logs, when the programs are built with them."""
+    return {server.name: server.agent.log.read_text(errors="replace") for server in lab.servers
+            if server.agent.log.exists() and re.search(r"Sanitizer|runtime error", server.agent.log.read_text())}
+
+
 def take_down(lab):
+    reports = sanitizer_reports(lab)
     lab.down()
     if lab in _labs:
         _labs.remove(lab)
+    assert reports == {}
 
 
 @pytest.fixture(scope="session")

@@ -29,7 +29,7 @@ def sha256(path):
 
 @pytest.mark.deadline(300)
 @pytest.mark.parametrize("topology", ["lab", "lab_1500"])
-def test_download_comes_whole(topology, request, tmp_path, capsys, record_property):
+def test_download_comes_whole(topology, request, tmp_path, capsys):
     lab = request.getfixturevalue(topology)
     server = lab.servers_of("fra")[1]
     far, path = lab.origins_near("ams")[0], tmp_path / "big"  # enters in ams, crosses the backbone
@@ -43,8 +43,6 @@ def test_download_comes_whole(topology, request, tmp_path, capsys, record_proper
     # Replies of 1,500 bytes at most: so many packets came through the tunnel and no fewer.
     assert after["deliver_unwrap"] - before["deliver_unwrap"] >= BIG_FILE_SIZE // 1460
     assert sum(each.verdicts()["too_big"] for each in lab.servers) == 0
-    record_property("bytes_per_second", rate)
-    record_property("bytes_per_second_without_berth", plain)
     with capsys.disabled():
         print(f"\n  {lab.topology.name}: 200 MB at {rate / 1e6:.0f} MB/s through the forwarded return path, "
               f"{plain / 1e6:.0f} MB/s without Berth: {rate / plain:.2f}")
