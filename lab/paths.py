@@ -9,7 +9,7 @@ from functools import lru_cache
 from pathlib import Path
 
 REPOSITORY = Path(__file__).resolve().parent.parent
-BUILD = Path(os.environ.get("BERTH_BUILD", REPOSITORY / "build"))
+BUILD = REPOSITORY / os.environ.get("BERTH_BUILD", "build")
 RUN = Path("/run/berth-lab")
 NETNS = Path("/run/netns")
 BPFFS = Path("/sys/fs/bpf")
