@@ -9,6 +9,7 @@
 #include <setjmp.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -19,7 +20,7 @@
 
 #include <allocator.skel.h>
 
-#define CASE_SECONDS 60
+#define CASE_SECONDS 30
 #define SETTLE_TRIES 200
 #define SETTLE_MS 10
 
@@ -377,15 +378,25 @@ static void rig_fork(rig_case *run, uint32_t table)
 	cgroup_mount(mount, sizeof(mount));
 	snprintf(rig.top, sizeof(rig.top), "%s/berth-test-%d", mount, getpid());
 	assert_int_equal(mkdir(rig.top, 0755), 0);
-	child = fork();
+	child = rig_child();
 	if (!child)
 		rig_run(&rig, run, table);
-	if (child > 0)
-		waitpid(child, &status, 0);
+	waitpid(child, &status, 0);
 	cgroup_remove_tree(rig.top);
-	assert_true(child > 0);
 	assert_true(WIFEXITED(status));
 	assert_int_equal(WEXITSTATUS(status), 0);
+}
+
+pid_t rig_child(void)
+{
+	pid_t parent = getpid(), child = fork();
+
+	expect(child >= 0);
+	if (!child) {
+		expect(!prctl(PR_SET_PDEATHSIG, SIGKILL));
+		expect(getppid() == parent);
+	}
+	return child;
 }
 
 void rig_test(void **state)

@@ -85,6 +85,9 @@ long rig_cgroup_policy_of(struct rig *rig, uint64_t cgroup);
 void rig_cgroup_path(struct rig *rig, const char *name, uint32_t policy);
 void rig_enter(struct rig *rig, const char *name);
 
+/* fork(); the child dies with its parent. */
+pid_t rig_child(void);
+
 uint64_t rig_counter(struct rig *rig, enum verdict verdict);
 /* Bits set in all entries of `ports`; ends the case when `used` says something else. */
 unsigned rig_ports_used(struct rig *rig);

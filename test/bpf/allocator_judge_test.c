@@ -466,7 +466,7 @@ static void a_port_lives_as_long_as_the_socket(struct rig *rig)
 	tcp_listen(ORIGIN, ORIGIN_PORT);
 	rig_begin(rig, 8192, 16);
 	fd = udp_opened(ORIGIN, ORIGIN_PORT);
-	child = fork();
+	child = rig_child();
 	if (!child) {
 		tcp_opened(ORIGIN, ORIGIN_PORT);
 		udp_opened(ORIGIN, ORIGIN_PORT);

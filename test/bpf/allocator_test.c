@@ -143,7 +143,7 @@ static void fills_with_a_child(struct rig *rig, uint32_t first, uint32_t ports)
 	expect(fds && seen && ports - 16384 < 19000);
 	expect(!pipe(told));
 	rig_begin(rig, first, ports);
-	child = fork();
+	child = rig_child();
 	if (!child) {
 		fill(udp_opened, fds, 16384, first, ports);
 		for (unsigned i = 0; i < 16384; i++)
