@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "problems.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -14,10 +15,16 @@ static struct problem *find(struct problems *problems, const char *subject)
 	return NULL;
 }
 
-static void take_out(struct problems *problems, struct problem *problem)
+static void clear(struct problem *problem)
 {
 	free(problem->subject);
 	free(problem->text);
+	free(problem->sentence);
+}
+
+static void take_out(struct problems *problems, struct problem *problem)
+{
+	clear(problem);
 	*problem = problems->items[--problems->count];
 }
 
@@ -26,11 +33,12 @@ static void put_in(struct problems *problems, const char *subject, const char *t
 	struct problem *items = reallocarray(problems->items, problems->count + 1, sizeof(*items));
 	struct problem new = {.subject = strdup(subject), .text = strdup(text)};
 
+	if (asprintf(&new.sentence, "%s: %s", subject, text) < 0)
+		new.sentence = NULL;
 	if (items)
 		problems->items = items;
-	if (!items || !new.subject || !new.text) {
-		free(new.subject);
-		free(new.text);
+	if (!items || !new.subject || !new.text || !new.sentence) {
+		clear(&new);
 		return; /* it stands in the log at least */
 	}
 	problems->items[problems->count++] = new;
@@ -57,6 +65,18 @@ void problems_settle(struct problems *problems, const char *subject, int err, ch
 {
 	problems_set(problems, subject, err == 0 ? NULL : why ? why : strerror(-err));
 	free(why);
+}
+
+void problems_sweep(struct problems *problems, const char *prefix, problem_stays *stays, const void *arg)
+{
+	size_t len = strlen(prefix);
+
+	for (size_t i = problems->count; i-- > 0;) {
+		const char *subject = problems->items[i].subject;
+
+		if (!strncmp(subject, prefix, len) && !stays(arg, subject + len))
+			take_out(problems, &problems->items[i]);
+	}
 }
 
 void problems_free(struct problems *problems)

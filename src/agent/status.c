@@ -189,7 +189,7 @@ static int tell_problems(const struct agent *agent, struct report *report)
 	if (!report->degraded)
 		return -ENOMEM;
 	for (size_t i = 0; i < agent->problems.count; i++)
-		report->degraded[i] = agent->problems.items[i].text;
+		report->degraded[i] = agent->problems.items[i].sentence;
 	report->status.degraded = report->degraded;
 	report->status.degraded_count = agent->problems.count;
 	return 0;
