@@ -15,6 +15,8 @@
 
 #define CONNECTIONS_MAX 64
 #define BACKLOG 16
+/* Bytes of replies that a peer may leave unread. */
+#define UNREAD_MAX (2 * CONTROL_FRAME_MAX)
 
 struct connection {
 	uv_pipe_t pipe; /* first: a handle is its connection */
@@ -69,15 +71,33 @@ static void sent(uv_write_t *request, int status)
 	free(sending);
 }
 
+/* A frame of the reply, which is taken over; of one that is too long, of words that say so. */
+static int make_frame(json_t *reply, void **ret, size_t *size)
+{
+	int err = reply ? control_frame(reply, ret, size) : -ENOMEM;
+
+	json_decref(reply);
+	if (err != -EMSGSIZE)
+		return err;
+	reply = control_reply_error(err, "the answer is longer than a message may be");
+	err = reply ? control_frame(reply, ret, size) : -ENOMEM;
+	json_decref(reply);
+	return err;
+}
+
 /* Takes the reply over. */
 static int send_reply(struct connection *connection, json_t *reply)
 {
 	struct sending *sending = calloc(1, sizeof(*sending));
 	uv_buf_t buffer;
 	size_t size;
-	int err = reply && sending ? control_frame(reply, &sending->frame, &size) : -ENOMEM;
+	int err;
 
-	json_decref(reply);
+	if (!sending) {
+		json_decref(reply);
+		return -ENOMEM;
+	}
+	err = make_frame(reply, &sending->frame, &size);
 	if (err) {
 		free(sending);
 		return err;
@@ -116,6 +136,8 @@ static int feed(struct connection *connection, const char *data, size_t size)
 	int err = 0;
 
 	while (!err && size > 0) {
+		if (uv_stream_get_write_queue_size((uv_stream_t *)&connection->pipe) > UNREAD_MAX)
+			return -ENOBUFS; /* asks and never reads */
 		err = control_decoder_feed(&connection->decoder, data, size, &taken, &message, NULL);
 		if (err)
 			break;
@@ -156,6 +178,18 @@ static int peer_of(struct connection *connection)
 	return getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &connection->peer, &size) ? -errno : 0;
 }
 
+/* Peers that only hold their connections must not lock others out: the oldest goes. */
+static void make_room(struct control_server *server)
+{
+	struct connection *oldest = server->connections;
+
+	if (server->count <= CONNECTIONS_MAX)
+		return;
+	while (oldest->next)
+		oldest = oldest->next;
+	drop(oldest);
+}
+
 static void connected(uv_stream_t *stream, int status)
 {
 	struct control_server *server = stream->data;
@@ -164,12 +198,13 @@ static void connected(uv_stream_t *stream, int status)
 	if (!connection)
 		return;
 	connection->server = server;
+	connection->decoder.limit = CONTROL_REQUEST_MAX;
 	uv_pipe_init(&server->agent->loop, &connection->pipe, 0);
 	connection->next = server->connections;
 	server->connections = connection;
 	server->count++;
-	if (uv_accept(stream, (uv_stream_t *)&connection->pipe) || server->count > CONNECTIONS_MAX ||
-	    peer_of(connection) || uv_read_start((uv_stream_t *)&connection->pipe, give_buffer, got))
+	make_room(server);
+	if (uv_accept(stream, (uv_stream_t *)&connection->pipe) || peer_of(connection) || uv_read_start((uv_stream_t *)&connection->pipe, give_buffer, got))
 		drop(connection);
 }
 
