@@ -16,8 +16,8 @@ struct follow {
 	struct store_watch *watch;
 	uv_timer_t retry;
 	struct state_txn report; /* waiting to be written; txn.write_count 0: none */
-	bool reading, read_again;
-	bool reporting, report_again;
+	bool reading, read_again, read_failed;
+	bool reporting, report_again, report_failed;
 	bool stopped;
 	unsigned requests; /* callbacks still to come */
 };
@@ -41,24 +41,26 @@ static void end_if_idle(struct follow *follow)
 		uv_close((uv_handle_t *)&follow->retry, timer_closed);
 }
 
-static void tell(struct follow *follow, const char *why)
+static void tell(struct follow *follow, const char *what, const char *why)
 {
 	if (!follow->stopped)
-		follow->hooks.trouble(follow->hooks.arg, why);
+		follow->hooks.trouble(follow->hooks.arg, what, why);
 }
 
+/* Each only if it failed: a store that can be read but not written is not read again and again. */
 static void try_again(uv_timer_t *timer)
 {
 	struct follow *follow = timer->data;
 
-	if (follow->stopped)
-		return;
-	read_all(follow);
-	write_report(follow);
+	if (follow->read_failed)
+		read_all(follow);
+	if (follow->report_failed)
+		write_report(follow);
 }
 
-static void try_later(struct follow *follow)
+static void try_later(struct follow *follow, bool *failed)
 {
+	*failed = true;
 	if (!follow->stopped && !uv_is_active((uv_handle_t *)&follow->retry))
 		uv_timer_start(&follow->retry, try_again, RETRY_MS, 0);
 }
@@ -82,8 +84,8 @@ static void on_commit(void *arg, int err, const struct store_result *result)
 		return;
 	}
 	if (err) {
-		tell(follow, result && result->why ? result->why : strerror(-err));
-		try_later(follow); /* a read that works says that the trouble is over */
+		tell(follow, FOLLOW_READING, result && result->why ? result->why : strerror(-err));
+		try_later(follow, &follow->read_failed); /* a read that works says that the trouble is over */
 	} else if (!only_statuses(result)) {
 		read_all(follow);
 	}
@@ -125,16 +127,16 @@ static void read_done(void *arg, int err, const struct store_result *result)
 		return;
 	}
 	if (err)
-		tell(follow, result && result->why ? result->why : strerror(-err));
+		tell(follow, FOLLOW_READING, result && result->why ? result->why : strerror(-err));
 	else if ((err = take_in(follow, result, &why)))
-		tell(follow, why ? why : strerror(-err));
+		tell(follow, FOLLOW_READING, why ? why : strerror(-err));
 	else
-		tell(follow, NULL);
+		tell(follow, FOLLOW_READING, NULL);
 	free(why);
 	if (follow->stopped)
 		return;
 	if (err)
-		try_later(follow);
+		try_later(follow, &follow->read_failed);
 	else if (follow->read_again)
 		read_all(follow);
 }
@@ -148,7 +150,7 @@ static int ensure_open(struct follow *follow)
 		return 0;
 	err = store_open(follow->loop, follow->url, &follow->store, &why);
 	if (err)
-		tell(follow, why ? why : strerror(-err));
+		tell(follow, FOLLOW_READING, why ? why : strerror(-err));
 	return err;
 }
 
@@ -161,6 +163,7 @@ static void read_all(struct follow *follow)
 		return;
 	}
 	follow->read_again = false;
+	follow->read_failed = false;
 	err = ensure_open(follow);
 	if (!err) {
 		err = store_read(follow->store, "", read_done, follow);
@@ -170,22 +173,24 @@ static void read_all(struct follow *follow)
 		}
 	}
 	if (err)
-		try_later(follow);
+		try_later(follow, &follow->read_failed);
 }
 
 static void report_done(void *arg, int err, const struct store_result *result)
 {
 	struct follow *follow = arg;
 
-	(void)result;
 	follow->requests--;
 	follow->reporting = false;
 	if (follow->stopped) {
 		end_if_idle(follow);
 		return;
 	}
+	tell(follow, FOLLOW_WRITING, err == 0 ? NULL : result && result->why ? result->why : strerror(-err));
+	if (follow->stopped)
+		return;
 	if (err) {
-		try_later(follow);
+		try_later(follow, &follow->report_failed);
 	} else if (follow->report_again) {
 		write_report(follow);
 	} else {
@@ -198,16 +203,19 @@ static void write_report(struct follow *follow)
 {
 	int err;
 
-	if (follow->report.txn.write_count == 0 || !follow->store)
+	if (follow->report.txn.write_count == 0)
 		return;
 	if (follow->reporting) {
 		follow->report_again = true;
 		return;
 	}
 	follow->report_again = false;
-	err = store_commit(follow->store, &follow->report.txn, report_done, follow);
+	follow->report_failed = false;
+	err = ensure_open(follow);
+	if (!err)
+		err = store_commit(follow->store, &follow->report.txn, report_done, follow);
 	if (err) {
-		try_later(follow);
+		try_later(follow, &follow->report_failed);
 		return;
 	}
 	follow->reporting = true;

@@ -10,13 +10,18 @@
 
 #include "../store/state.h"
 
+/* What may be in trouble, in words that a sentence can begin with. */
+#define FOLLOW_READING "store"
+#define FOLLOW_WRITING "status in the store"
+
 struct follow;
 
 struct follow_hooks {
 	/* A new state, the receiver's to free. */
 	void (*changed)(void *arg, struct state *state);
-	/* The store's trouble, NULL when it is over. The sentence belongs to the caller. */
-	void (*trouble)(void *arg, const char *why);
+	/* Trouble with reading (FOLLOW_READING) or with writing the status, NULL when it is over. The sentence belongs to
+	   the caller. */
+	void (*trouble)(void *arg, const char *what, const char *why);
 	void *arg;
 };
 

@@ -143,11 +143,11 @@ static void on_state(void *arg, struct state *state)
 	reconcile(agent);
 }
 
-static void on_store_trouble(void *arg, const char *why)
+static void on_store_trouble(void *arg, const char *what, const char *why)
 {
 	struct agent *agent = arg;
 
-	problems_set(&agent->problems, "store", why);
+	problems_set(&agent->problems, what, why);
 }
 
 static void on_settled(uv_timer_t *timer)
