@@ -70,6 +70,8 @@ int dataplane_guard_attach(struct dataplane *dp, uint32_t ifindex, char **why);
 int dataplane_guard_detach(struct dataplane *dp, uint32_t ifindex, char **why);
 /* generic: the slow mode that any device has; else the driver must know XDP (-EOPNOTSUPP). */
 int dataplane_forwarder_attach(struct dataplane *dp, uint32_t ifindex, bool generic, char **why);
+/* Whether the forwarder was put on the device in generic mode, by this process or one before. */
+bool dataplane_forwarder_generic(const struct dataplane *dp, uint32_t ifindex);
 int dataplane_forwarder_detach(struct dataplane *dp, uint32_t ifindex, char **why);
 int dataplane_allocator_attach(struct dataplane *dp, char **why);
 int dataplane_allocator_detach(struct dataplane *dp, char **why);

@@ -131,6 +131,13 @@ int dataplane_forwarder_attach(struct dataplane *dp, uint32_t ifindex, bool gene
 	return err ? why_say(why, err, "cannot pin %s: %s", path, strerror(-err)) : 0;
 }
 
+bool dataplane_forwarder_generic(const struct dataplane *dp, uint32_t ifindex)
+{
+	char path[PATH_MAX];
+
+	return xdp_path(dp, ifindex, path) == 0 && access(path, F_OK) == 0 && xdp_mode_is(ifindex, true);
+}
+
 int dataplane_forwarder_detach(struct dataplane *dp, uint32_t ifindex, char **why)
 {
 	char path[PATH_MAX];
