@@ -130,7 +130,8 @@ static void release_unused(struct agent *agent, const struct hops_known *before,
 	for (size_t i = 0; i < before->count; i++) {
 		const struct hop_known *hop = &before->items[i];
 
-		if (hop->kept && !neighbour_used(now, hop->ifindex, hop->next))
+		/* Asked for was also the one that never answered. */
+		if (hop->next && !neighbour_used(now, hop->ifindex, hop->next))
 			(void)rtnl_neighbour_release(agent->rtnl, hop->ifindex, hop->next);
 	}
 }
@@ -163,6 +164,14 @@ void hops_reconcile(struct agent *agent)
 	hops_free(&agent->hops);
 	agent->hops = now;
 	problems_set(&agent->problems, "hops", NULL);
+}
+
+void hops_release(struct agent *agent)
+{
+	static const struct hops_known none;
+
+	release_unused(agent, &agent->hops, &none);
+	hops_free(&agent->hops);
 }
 
 size_t hops_unresolved(const struct hops_known *hops)

@@ -91,7 +91,7 @@ static int add(struct runs *runs, struct run run)
 
 	if (!items) {
 		clear(&run);
-		return -ENOMEM;
+		return runs->count < RUNS_MAX ? -ENOMEM : -EUSERS;
 	}
 	runs->items = items;
 	runs->items[runs->count++] = run;
@@ -110,10 +110,11 @@ void runs_load(struct agent *agent)
 		return;
 	}
 	list = json_load_file(name, JSON_REJECT_DUPLICATES, &error);
-	if (!json_is_array(list))
+	agent->runs.damaged = !json_is_array(list);
+	if (agent->runs.damaged)
 		log_line(LOG_WARNING,
-			 "%s is damaged (%s): commands of `berth run` that are under way lose their policy", name,
-			 error.text);
+			 "%s is damaged (%s): commands of `berth run` that are under way open no more connections",
+			 name, error.text);
 	json_array_foreach(list, i, item)
 	{
 		const char *cgroup, *selector;
@@ -177,38 +178,88 @@ static int no_slice(const struct agent *agent, const char *selector, char **why)
 	return -ENOENT;
 }
 
+static void drop_policy_unless_used(struct agent *agent, uint32_t id)
+{
+	if (runs_policy(&agent->runs, id))
+		return;
+	(void)dataplane_policy_remove(agent->dataplane, id);
+	(void)dataplane_excepts_replace(agent->dataplane, id, NULL, 0);
+}
+
+/* Puts the policy into the kernel, then the cgroup under it: in the place of another policy without a gap. */
+static int write_run(struct agent *agent, const struct selector *selector, const struct run *run)
+{
+	int err = write_run_policy(agent, selector, run->policy);
+
+	if (!err)
+		err = dataplane_cgroup_write(agent->dataplane, run->id, run->policy);
+	if (err)
+		drop_policy_unless_used(agent, run->policy);
+	return err;
+}
+
+/* Takes the run over, in the place of the one that its cgroup had. -EUSERS: there are too many. */
+static int put(struct agent *agent, struct run run)
+{
+	struct run *before = find(&agent->runs, run.cgroup);
+	uint64_t id = run.id;
+	uint32_t policy = before ? before->policy : run.policy;
+	int err = 0;
+
+	if (before) {
+		clear(before);
+		*before = run;
+	} else {
+		err = add(&agent->runs, run);
+	}
+	if (err)
+		(void)dataplane_cgroup_remove(agent->dataplane, id);
+	drop_policy_unless_used(agent, policy);
+	return err;
+}
+
+static int no_cgroup(const struct agent *agent, const char *cgroup, char **why)
+{
+	if (asprintf(why, "no cgroup '%s' below %s", cgroup, agent->cgroup_root) < 0)
+		*why = NULL;
+	return -EINVAL;
+}
+
+/* Everything that can be wrong with the request is found out before anything changes. */
+static int prepare(struct agent *agent, const char *cgroup, const struct selector *selector, struct run *run,
+		   char **why)
+{
+	struct policy probe = {0};
+
+	run->cgroup = strdup(cgroup);
+	run->selector = selector_format(selector);
+	if (!run->cgroup || !run->selector)
+		return -ENOMEM;
+	run->policy = run_policy_id(run->selector);
+	policy_fill(agent, selector, &probe);
+	if (probe.slice_count == 0)
+		return no_slice(agent, run->selector, why);
+	return find_cgroup(agent, cgroup, &run->id) ? no_cgroup(agent, cgroup, why) : 0;
+}
+
 static int begin(struct agent *agent, const char *cgroup, const struct selector *selector, uint32_t *policy, char **why)
 {
-	struct run run = {.cgroup = strdup(cgroup), .selector = selector_format(selector)};
-	struct policy probe = {0};
-	int err = -ENOMEM;
+	struct run run = {0};
+	int err = prepare(agent, cgroup, selector, &run, why);
 
-	if (!run.cgroup || !run.selector)
-		goto fail;
-	policy_fill(agent, selector, &probe);
-	if (probe.slice_count == 0) {
-		err = no_slice(agent, run.selector, why);
-		goto fail;
-	}
-	err = find_cgroup(agent, cgroup, &run.id);
-	if (err) {
-		if (asprintf(why, "no cgroup '%s' below %s", cgroup, agent->cgroup_root) < 0)
-			*why = NULL;
-		err = -EINVAL;
-		goto fail;
-	}
-	run.policy = run_policy_id(run.selector);
-	err = write_run_policy(agent, selector, run.policy);
 	if (!err)
-		err = dataplane_cgroup_write(agent->dataplane, run.id, run.policy);
-	if (err)
-		goto fail;
+		err = write_run(agent, selector, &run);
+	if (err) {
+		clear(&run);
+		return err;
+	}
 	*policy = run.policy;
-	err = add(&agent->runs, run);
-	return err ? err : save(agent);
-
-fail:
-	clear(&run);
+	err = put(agent, run);
+	if (!err)
+		err = save(agent);
+	/* One that the next agent would not know of had better not begin. */
+	if (err)
+		runs_end(agent, cgroup);
 	return err;
 }
 
@@ -221,21 +272,12 @@ int runs_begin(struct agent *agent, const char *cgroup, const char *text, uint32
 		*why = strdup("the agent has no fleet that it is in yet: see berth show servers");
 		return -EAGAIN;
 	}
-	runs_end(agent, cgroup);
 	err = resolve(agent, text, &selector, why);
 	if (err)
 		return err;
 	err = begin(agent, cgroup, &selector, policy, why);
 	selector_free(&selector);
 	return err;
-}
-
-static void drop_policy_unless_used(struct agent *agent, uint32_t id)
-{
-	if (runs_policy(&agent->runs, id))
-		return;
-	(void)dataplane_policy_remove(agent->dataplane, id);
-	(void)dataplane_excepts_replace(agent->dataplane, id, NULL, 0);
 }
 
 static void end(struct agent *agent, struct run *run)
@@ -258,29 +300,51 @@ void runs_end(struct agent *agent, const char *cgroup)
 	problems_settle(&agent->problems, "list of runs", save(agent), NULL);
 }
 
-void runs_reconcile(struct agent *agent)
+void runs_sweep(struct agent *agent)
 {
 	size_t before = agent->runs.count;
-	struct selector selector;
 
-	if (!agent_self(agent))
-		return;
 	for (size_t i = agent->runs.count; i-- > 0;) {
 		struct run *run = &agent->runs.items[i];
 		uint64_t id;
 
-		if (find_cgroup(agent, run->cgroup, &id) || id != run->id) {
+		if (find_cgroup(agent, run->cgroup, &id) || id != run->id)
 			end(agent, run);
-			continue;
-		}
-		if (selector_parse(run->selector, &selector, NULL, NULL))
-			continue;
-		problems_settle(&agent->problems, "policies of berth run",
-				write_run_policy(agent, &selector, run->policy), NULL);
-		selector_free(&selector);
 	}
 	if (agent->runs.count != before)
 		problems_settle(&agent->problems, "list of runs", save(agent), NULL);
+}
+
+/* The policy of a run, unless it was written for one before, and its cgroup: maps may be new under an old list. */
+static int rewrite(struct agent *agent, size_t index)
+{
+	const struct run *run = &agent->runs.items[index];
+	const struct runs before = {.items = agent->runs.items, .count = index};
+	struct selector selector;
+	int err = 0;
+
+	if (!runs_policy(&before, run->policy)) {
+		err = selector_parse(run->selector, &selector, NULL, NULL);
+		if (err)
+			return err;
+		err = write_run_policy(agent, &selector, run->policy);
+		selector_free(&selector);
+	}
+	return err ? err : dataplane_cgroup_write(agent->dataplane, run->id, run->policy);
+}
+
+int runs_reconcile(struct agent *agent)
+{
+	int worst = 0;
+
+	runs_sweep(agent);
+	for (size_t i = 0; i < agent->runs.count; i++) {
+		int err = rewrite(agent, i);
+
+		worst = err ? err : worst;
+	}
+	problems_settle(&agent->problems, "policies of berth run", worst, NULL);
+	return worst;
 }
 
 bool runs_policy(const struct runs *runs, uint32_t policy)

@@ -22,6 +22,7 @@ struct run {
 struct runs {
 	struct run *items;
 	size_t count;
+	bool damaged; /* the list could not be read: what the kernel has of runs stays */
 };
 
 struct agent;
@@ -35,8 +36,10 @@ void runs_load(struct agent *agent);
 int runs_begin(struct agent *agent, const char *cgroup, const char *selector, uint32_t *policy, char **why);
 /* Ends it; one that is not known is fine. */
 void runs_end(struct agent *agent, const char *cgroup);
-/* Writes the policies of all runs anew, and ends those whose cgroup is gone. */
-void runs_reconcile(struct agent *agent);
+/* Ends those whose cgroup is gone. */
+void runs_sweep(struct agent *agent);
+/* The same, and writes policies and cgroups of the others anew. 0, or an error that stands in agent->problems. */
+int runs_reconcile(struct agent *agent);
 /* Whether a run has this policy; whether a run has this cgroup. */
 bool runs_policy(const struct runs *runs, uint32_t policy);
 bool runs_cgroup(const struct runs *runs, uint64_t cgroup);
