@@ -45,8 +45,13 @@ struct agent {
 	struct hops_known hops;
 	struct runs runs;
 	struct problems problems;
-	uint64_t applied; /* revision that is loaded; 0: none */
+	uint64_t loaded; /* revision that `tables` are of */
+	uint64_t applied; /* the same, once they count: what is reported; 0: none */
+	uint64_t ready_since; /* uv_now() since which announcing would be right; 0: it would not */
+	uint64_t settled; /* uv_now() of the last answer to the kernel's events */
 	bool allocator_attached;
+	bool host_prepared; /* local routes and host settings are there */
+	bool incomplete; /* something of the newest state could not be done: try again */
 	bool addresses_changed; /* of the host, since policies were written */
 	bool detached; /* taken down on request: touch nothing any more */
 

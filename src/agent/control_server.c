@@ -204,7 +204,8 @@ static void connected(uv_stream_t *stream, int status)
 	server->connections = connection;
 	server->count++;
 	make_room(server);
-	if (uv_accept(stream, (uv_stream_t *)&connection->pipe) || peer_of(connection) || uv_read_start((uv_stream_t *)&connection->pipe, give_buffer, got))
+	if (uv_accept(stream, (uv_stream_t *)&connection->pipe) || peer_of(connection) ||
+	    uv_read_start((uv_stream_t *)&connection->pipe, give_buffer, got))
 		drop(connection);
 }
 

@@ -19,8 +19,8 @@ struct follow;
 struct follow_hooks {
 	/* A new state, the receiver's to free. */
 	void (*changed)(void *arg, struct state *state);
-	/* Trouble with reading (FOLLOW_READING) or with writing the status, NULL when it is over. The sentence belongs to
-	   the caller. */
+	/* Trouble with reading (FOLLOW_READING) or with writing the status, NULL when it is over. The sentence belongs
+	   to the caller. */
 	void (*trouble)(void *arg, const char *what, const char *why);
 	void *arg;
 };

@@ -6,6 +6,7 @@
  * whatever cause, takes nothing down.
  */
 #include <errno.h>
+#include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -22,8 +23,9 @@
 #include "rundir.h"
 #include "version.h"
 
-/* A burst of netlink events is answered once. */
+/* A burst of netlink events is answered once, a storm so often. */
 #define SETTLE_MS 5
+#define STORM_MS 100
 #define TICK_MS 5000
 
 static int find_cgroup_root(struct agent *agent)
@@ -32,17 +34,15 @@ static int find_cgroup_root(struct agent *agent)
 	int err;
 
 	if (agent->options.cgroup_root)
-		agent->cgroup_root = strdup(agent->options.cgroup_root);
+		agent->cgroup_root = realpath(agent->options.cgroup_root, NULL);
 	else if ((err = cgroup_mount_point(&agent->cgroup_root))) {
 		log_line(LOG_ERROR, "cgroup2 is mounted nowhere: mount -t cgroup2 cgroup2 /sys/fs/cgroup");
 		return err;
 	}
-	if (!agent->cgroup_root)
-		return -ENOMEM;
-	err = cgroup_id(agent->cgroup_root, &id);
+	err = agent->cgroup_root ? cgroup_id(agent->cgroup_root, &id) : -errno;
 	if (err)
-		log_line(LOG_ERROR, "--cgroup-root %s: no directory of a cgroup2 tree: %s", agent->cgroup_root,
-			 strerror(-err));
+		log_line(LOG_ERROR, "--cgroup-root %s: no directory of a cgroup2 tree: %s",
+			 agent->options.cgroup_root ? agent->options.cgroup_root : agent->cgroup_root, strerror(-err));
 	return err;
 }
 
@@ -134,10 +134,32 @@ static void exempt_self(struct agent *agent)
 	free(dir);
 }
 
+/*
+ * An older copy of the store was put back. Others may hold what changed since: nothing here moves until the newer one
+ * is back, or somebody says by a restart that the older one counts.
+ */
+static bool went_back(struct agent *agent, const struct state *state)
+{
+	uint64_t before = agent->state ? state_content_revision(agent->state) : 0;
+	uint64_t now = state_content_revision(state);
+	char text[256];
+
+	snprintf(text, sizeof(text),
+		 "went back from %" PRIu64 " to %" PRIu64 ", an older copy was put back: what is loaded stays; put the "
+		 "newer copy back, or restart the agents to go on from this one",
+		 before, now);
+	problems_set(&agent->problems, "revision of the store", now < before ? text : NULL);
+	return now < before;
+}
+
 static void on_state(void *arg, struct state *state)
 {
 	struct agent *agent = arg;
 
+	if (went_back(agent, state)) {
+		state_free(state);
+		return;
+	}
 	state_free(agent->state);
 	agent->state = state;
 	reconcile(agent);
@@ -152,31 +174,32 @@ static void on_store_trouble(void *arg, const char *what, const char *why)
 
 static void on_settled(uv_timer_t *timer)
 {
-	reconcile_network(timer->data);
+	struct agent *agent = timer->data;
+
+	reconcile_network(agent);
+	uv_update_time(&agent->loop);
+	agent->settled = uv_now(&agent->loop);
 }
 
 static void on_tick(uv_timer_t *timer)
 {
-	struct agent *agent = timer->data;
-
-	if (agent->detached)
-		return;
-	uplinks_guard_again(agent);
-	reconcile_network(agent);
-	runs_reconcile(agent);
+	reconcile_again(timer->data);
 }
 
-/* Our own routes come back as events too: they are no news. */
+/* Routes that we added come back as events too: they are no news. Ours that went may have been taken away. */
 static void on_kernel_event(void *arg, const struct rtnl_event *event)
 {
 	struct agent *agent = arg;
 
-	if (event->type == RTNL_EVENT_ROUTE && event->ours)
+	if (event->type == RTNL_EVENT_ROUTE && event->ours && !event->gone)
 		return;
 	if (event->type == RTNL_EVENT_ADDRESS || event->type == RTNL_EVENT_RESYNC)
 		agent->addresses_changed = true;
+	if (event->type == RTNL_EVENT_LINK && event->gone)
+		uplinks_forget(agent, event->ifindex);
 	if (!agent->detached && !uv_is_active((uv_handle_t *)&agent->settle))
-		uv_timer_start(&agent->settle, on_settled, SETTLE_MS, 0);
+		uv_timer_start(&agent->settle, on_settled,
+			       uv_now(&agent->loop) - agent->settled < STORM_MS ? STORM_MS : SETTLE_MS, 0);
 }
 
 static void on_monitor_readable(uv_poll_t *poll, int status, int events)

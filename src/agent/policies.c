@@ -233,7 +233,7 @@ static bool cgroup_wanted(const struct agent *agent, const struct dataplane_cgro
 	if (entry->policy == POLICY_NONE)
 		return true;
 	if (!policy)
-		return runs_cgroup(&agent->runs, entry->cgroup);
+		return agent->runs.damaged || runs_cgroup(&agent->runs, entry->cgroup);
 	if (cgroup_names(agent, policy, &dir, &path))
 		return true;
 	same = !cgroup_id(dir, &cgroup) && cgroup == entry->cgroup;
@@ -295,6 +295,11 @@ static int remove_others(struct agent *agent)
 	return err;
 }
 
+static bool policy_listed(const void *arg, const char *name)
+{
+	return find_policy(arg, policy_id(name));
+}
+
 int policies_reconcile(struct agent *agent)
 {
 	const struct fleet *fleet = agent->state->fleet;
@@ -312,21 +317,51 @@ int policies_reconcile(struct agent *agent)
 		problems_settle(&agent->problems, subject, err, NULL);
 		worst = err ? err : worst;
 	}
+	problems_sweep(&agent->problems, "policy ", policy_listed, fleet);
 	err = remove_others(agent);
 	problems_settle(&agent->problems, "old policies", err, NULL);
 	return err ? err : worst;
 }
 
-int policies_empty(struct agent *agent)
+/* Whether a slice that a policy has is this server's still, in the newest state. */
+static bool slice_owned(const struct agent *agent, const struct policy_slice *slice)
+{
+	const struct fleet_server *self = agent_self(agent);
+	uint32_t addr = __builtin_bswap32(slice->addr);
+	const struct fleet_pool *pool = self ? fleet_find_pool(agent->state->fleet, addr) : NULL;
+	const struct ownership_row *row;
+
+	if (!pool)
+		return false;
+	row = ownership_find(&agent->state->held, addr, slice_column(slice->first, pool->shift));
+	return row && row->owner == self->id && row->state == SLICE_STATE_OWNED &&
+	       slice->first == slice_first_port(row->column, pool->shift) &&
+	       slice->count == slice_port_count(row->column, pool->shift);
+}
+
+/* False: all of the policy's slices stay. */
+static bool trim(const struct agent *agent, struct policy *policy)
+{
+	uint32_t count = 0;
+
+	for (uint32_t i = 0; i < policy->slice_count; i++)
+		if (slice_owned(agent, &policy->slices[i]))
+			policy->slices[count++] = policy->slices[i];
+	if (count == policy->slice_count)
+		return false;
+	policy->slice_count = count;
+	return true;
+}
+
+int policies_trim(struct agent *agent)
 {
 	struct dataplane_policy *policies = NULL;
 	size_t count = 0;
 	int err = dataplane_policy_list(agent->dataplane, &policies, &count);
 
-	for (size_t i = 0; !err && i < count; i++) {
-		policies[i].policy.slice_count = 0;
-		err = dataplane_policy_write(agent->dataplane, policies[i].id, &policies[i].policy);
-	}
+	for (size_t i = 0; !err && i < count; i++)
+		if (trim(agent, &policies[i].policy))
+			err = dataplane_policy_write(agent->dataplane, policies[i].id, &policies[i].policy);
 	free(policies);
 	return err;
 }

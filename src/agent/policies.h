@@ -20,8 +20,9 @@ void policy_fill(const struct agent *agent, const struct selector *selector, str
 /* Writes policies, exceptions, serving ports, cgroups and paths; takes out what is wanted no more. 0, or an error that
    stands in agent->problems. */
 int policies_reconcile(struct agent *agent);
-/* Takes every slice from every policy: what is judged is refused. 0 or -errno. */
-int policies_empty(struct agent *agent);
+/* Takes from every policy the slices that are this server's no more; without any, what is judged is refused. 0 or
+   -errno. */
+int policies_trim(struct agent *agent);
 /* The built-in exceptions and `more`, for one policy. 0 or -errno. */
 int policy_write_excepts(struct agent *agent, uint32_t id, const struct prefix *more, size_t more_count);
 

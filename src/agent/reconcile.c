@@ -5,7 +5,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "agent.h"
 #include "log.h"
@@ -13,8 +12,8 @@
 #include "routes.h"
 #include "version.h"
 
-/* How long a fresh agent waits for all hops before it announces with those it has. */
-#define HOPS_PATIENCE_S 3
+/* How long an announcement waits for all hops before it is made with those there are. */
+#define HOPS_PATIENCE_MS 3000
 
 const struct fleet_server *agent_self(const struct agent *agent)
 {
@@ -61,6 +60,7 @@ static int write_tables(struct agent *agent)
 	}
 	tables_free(agent->tables);
 	agent->tables = next;
+	agent->loaded = state_content_revision(agent->state);
 	return 0;
 }
 
@@ -77,30 +77,50 @@ static int attach_allocator(struct agent *agent)
 	return err;
 }
 
+/* Whether what packets find here works. */
+static bool ready(const struct agent *agent)
+{
+	return agent->tables && agent->host_prepared && agent->allocator_attached && uplinks_ready(agent);
+}
+
+/* True: not ready, and withdrawn. */
+static bool withdraw_unless_ready(struct agent *agent)
+{
+	if (ready(agent))
+		return false;
+	agent->ready_since = 0;
+	routes_withdraw(agent);
+	return true;
+}
+
 static void announce_when_ready(struct agent *agent)
 {
-	bool patient = time(NULL) - agent->started < HOPS_PATIENCE_S && !dataplane_adopted(agent->dataplane);
+	uint64_t now = uv_now(&agent->loop);
 
-	if (!uplinks_ready(agent) || !agent->allocator_attached || !agent->tables)
-		routes_withdraw(agent);
-	else if (hops_unresolved(&agent->hops) == 0 || !patient)
+	if (withdraw_unless_ready(agent))
+		return;
+	if (agent->ready_since == 0)
+		agent->ready_since = now;
+	/* What is announced already stays so while hops are looked for. */
+	if (hops_unresolved(&agent->hops) == 0 || now - agent->ready_since >= HOPS_PATIENCE_MS)
 		routes_announce(agent);
 }
 
-static void report(struct agent *agent, uint64_t revision)
+/* Says which revision's tables are loaded, once programs and devices use them. */
+static void report(struct agent *agent)
 {
 	struct server_status status = {
 		.server = agent_self(agent)->id,
 		.instance = agent->instance,
-		.applied = revision,
+		.applied = agent->loaded,
 		.version = (char *)BERTH_VERSION,
 	};
 
-	if (agent->applied == revision)
+	if (agent->applied == agent->loaded || !agent->allocator_attached || !uplinks_ready(agent))
 		return;
-	agent->applied = revision;
+	agent->applied = agent->loaded;
 	follow_report(agent->follow, agent->options.server, &status);
-	log_line(LOG_NOTICE, "revision %llu is loaded", (unsigned long long)revision);
+	log_line(LOG_NOTICE, "revision %llu is loaded", (unsigned long long)agent->applied);
 }
 
 /* What this server's tables say is its own becomes free: the guard lets nothing leave from there. */
@@ -127,47 +147,72 @@ static void stand_aside(struct agent *agent)
 	char text[256];
 	int err;
 
-	if (!agent->state->fleet)
-		snprintf(text, sizeof(text), "nothing was applied to %s yet: berth apply FILE", agent->options.store);
-	else
-		snprintf(text, sizeof(text),
-			 "no server '%s' in fleet %s: add it to the fleet file, or start with the right --server",
-			 agent->options.server, agent->state->fleet->name);
+	snprintf(text, sizeof(text),
+		 "no server '%s' in fleet %s: add it to the fleet file, or start with the right --server",
+		 agent->options.server, agent->state->fleet->name);
 	problems_set(&agent->problems, "fleet", text);
 	routes_withdraw(agent);
-	err = policies_empty(agent);
+	err = policies_trim(agent);
 	if (!err)
 		err = free_own_slices(agent);
 	problems_settle(&agent->problems, "giving up slices", err, NULL);
+	agent->incomplete = err != 0;
+	agent->applied = 0;
 }
 
-/* Up: tables, guard and forwarder, local routes, allocator, announcement. */
+/* A store without a fleet gives no order to give anything up: it is new, or was lost and made anew. */
+static void wait_for_fleet(struct agent *agent)
+{
+	char text[256];
+
+	snprintf(text, sizeof(text), "nothing was applied to %s yet: berth apply FILE%s", agent->options.store,
+		 dataplane_adopted(agent->dataplane) ? "; what is loaded goes on" : "");
+	problems_set(&agent->problems, "fleet", text);
+}
+
+/* What this host must have beside the tables; what fails is tried again. */
+static void prepare_host(struct agent *agent)
+{
+	int err = routes_local_reconcile(agent);
+
+	agent->host_prepared = err == 0;
+	if (policies_reconcile(agent))
+		err = -EIO;
+	if (runs_reconcile(agent))
+		err = -EIO;
+	/* One policy that can't be written is no reason to leave all others unjudged. */
+	if (attach_allocator(agent))
+		err = -EIO;
+	agent->incomplete = err != 0;
+	agent->addresses_changed = false;
+}
+
+/* Down first: what is no more announced, and slices that are gone. Up: tables, guard and forwarder, local routes,
+   allocator, announcement. */
 void reconcile(struct agent *agent)
 {
-	int err;
-
 	if (agent->detached || !agent->state)
 		return;
+	if (!agent->state->fleet) {
+		wait_for_fleet(agent);
+		return;
+	}
 	if (!agent_self(agent)) {
 		stand_aside(agent);
 		return;
 	}
 	problems_set(&agent->problems, "fleet", NULL);
-	err = write_tables(agent);
-	if (err)
+	routes_withdraw_others(agent);
+	problems_settle(&agent->problems, "giving up slices", policies_trim(agent), NULL);
+	agent->incomplete = write_tables(agent) != 0;
+	if (agent->incomplete)
 		return; /* what is loaded goes on */
 	hops_reconcile(agent);
 	write_config(agent);
 	uplinks_reconcile(agent);
-	err = routes_local_reconcile(agent);
-	if (!err)
-		err = policies_reconcile(agent);
-	runs_reconcile(agent);
-	if (!err)
-		err = attach_allocator(agent);
+	prepare_host(agent);
 	announce_when_ready(agent);
-	if (!err && uplinks_ready(agent))
-		report(agent, state_content_revision(agent->state));
+	report(agent);
 }
 
 void reconcile_network(struct agent *agent)
@@ -175,11 +220,24 @@ void reconcile_network(struct agent *agent)
 	if (agent->detached || !agent_self(agent) || !agent->tables)
 		return;
 	uplinks_reconcile(agent);
-	hops_reconcile(agent);
 	if (agent->addresses_changed)
-		(void)policies_reconcile(agent); /* the host's own prefixes are excepted */
-	agent->addresses_changed = false;
+		prepare_host(agent); /* the host's own prefixes are excepted */
+	else
+		agent->host_prepared = routes_local_reconcile(agent) == 0;
+	withdraw_unless_ready(agent); /* finding hops takes a while */
+	hops_reconcile(agent);
 	announce_when_ready(agent);
-	if (agent->allocator_attached && uplinks_ready(agent))
-		report(agent, state_content_revision(agent->state));
+	report(agent);
+}
+
+void reconcile_again(struct agent *agent)
+{
+	if (agent->detached)
+		return;
+	uplinks_reconcile(agent);
+	uplinks_attach_again(agent);
+	runs_sweep(agent);
+	if (agent->incomplete)
+		reconcile(agent);
+	reconcile_network(agent);
 }

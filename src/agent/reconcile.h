@@ -7,7 +7,9 @@ struct agent;
 
 /* All of it: after a new state. */
 void reconcile(struct agent *agent);
-/* What depends on links, routes and neighbours: after the kernel reported a change, and now and then. */
+/* What depends on links, routes and neighbours: after the kernel reported a change. */
 void reconcile_network(struct agent *agent);
+/* Now and then: what failed, and what nobody tells about. */
+void reconcile_again(struct agent *agent);
 
 #endif

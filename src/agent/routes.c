@@ -23,14 +23,14 @@ static bool wanted(const struct rtnl_route *route, const struct rtnl_route *want
 	return false;
 }
 
-/* Brings our routes of one table to `want`. */
-static int reconcile_table(struct agent *agent, uint32_t table, const struct rtnl_route *want, size_t count)
+/* Removes our routes of one table that are not wanted; the wanted ones that are missing are added if `add`. */
+static int reconcile_table(struct agent *agent, uint32_t table, const struct rtnl_route *want, size_t count, bool add)
 {
 	struct rtnl_route *there = NULL;
 	size_t there_count = 0;
 	int err = rtnl_routes(agent->rtnl, table, &there, &there_count);
 
-	for (size_t i = 0; !err && i < count; i++)
+	for (size_t i = 0; add && !err && i < count; i++)
 		if (!wanted(&want[i], there, there_count))
 			err = rtnl_route_add(agent->rtnl, &want[i]);
 	for (size_t i = 0; !err && i < there_count; i++)
@@ -57,7 +57,7 @@ static int reconcile_anyip(struct agent *agent)
 	int err = -ENOMEM;
 
 	if (routes)
-		err = reconcile_table(agent, RT_TABLE_LOCAL, routes, fleet->pool_count);
+		err = reconcile_table(agent, RT_TABLE_LOCAL, routes, fleet->pool_count, true);
 	free(routes);
 	return err;
 }
@@ -119,7 +119,8 @@ int routes_local_reconcile(struct agent *agent)
 	return err;
 }
 
-void routes_announce(struct agent *agent)
+/* What the pools and the site's tunnel address have in the announced table; nothing else stays there. */
+static int reconcile_announced(struct agent *agent, bool add)
 {
 	const struct fleet *fleet = agent->state->fleet;
 	const struct fleet_site *site = &fleet->sites[agent_self(agent)->site];
@@ -132,15 +133,25 @@ void routes_announce(struct agent *agent)
 			routes[count++] = (struct rtnl_route){.type = RTNL_ROUTE_BLACKHOLE,
 							      .prefix = {.addr = site->tunnel, .len = 32},
 							      .table = RTNL_TABLE_ANNOUNCE};
-		err = reconcile_table(agent, RTNL_TABLE_ANNOUNCE, routes, count);
+		err = reconcile_table(agent, RTNL_TABLE_ANNOUNCE, routes, count, add);
 	}
-	problems_settle(&agent->problems, "announcing", err, NULL);
 	free(routes);
+	return err;
+}
+
+void routes_announce(struct agent *agent)
+{
+	problems_settle(&agent->problems, "announcing", reconcile_announced(agent, true), NULL);
+}
+
+void routes_withdraw_others(struct agent *agent)
+{
+	problems_settle(&agent->problems, "withdrawing old prefixes", reconcile_announced(agent, false), NULL);
 }
 
 void routes_withdraw(struct agent *agent)
 {
-	int err = reconcile_table(agent, RTNL_TABLE_ANNOUNCE, NULL, 0);
+	int err = reconcile_table(agent, RTNL_TABLE_ANNOUNCE, NULL, 0, false);
 
 	problems_settle(&agent->problems, "withdrawing the announcement", err, NULL);
 }

@@ -9,6 +9,8 @@ struct agent;
 int routes_local_reconcile(struct agent *agent);
 /* Announces the pools and the site's tunnel address, and nothing else. */
 void routes_announce(struct agent *agent);
+/* Takes the announcements back that the newest state does not have. */
+void routes_withdraw_others(struct agent *agent);
 /* Takes every announcement back. */
 void routes_withdraw(struct agent *agent);
 
