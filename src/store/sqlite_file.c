@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -334,6 +335,18 @@ static int file_open(struct sqlite_file *file)
 	return err;
 }
 
+/* Whether there never was a file, but a place for one: an empty store. */
+static bool file_absent(const struct sqlite_file *file)
+{
+	const char *slash = strrchr(file->path, '/');
+	char directory[PATH_MAX];
+
+	if (file->db || file->known || access(file->path, F_OK) == 0 || errno != ENOENT)
+		return false;
+	snprintf(directory, sizeof(directory), "%.*s", slash == file->path ? 1 : (int)(slash - file->path), file->path);
+	return access(directory, F_OK) == 0;
+}
+
 /* Whether the path leads to another file than the open one, or to none. */
 static bool file_moved(struct sqlite_file *file)
 {
@@ -475,6 +488,8 @@ int sqlite_file_begin(struct sqlite_file *file, enum sqlite_access access)
 
 	file->deadline = uv_hrtime() + SQLITE_FILE_WAIT_MS * 1000000ull;
 	file->why[0] = 0;
+	if (access == SQLITE_FILE_READ && file_absent(file))
+		return 1;
 	err = file_ready(file);
 	if (!err)
 		err = file_exec(file, access == SQLITE_FILE_WRITE ? "BEGIN IMMEDIATE" : "BEGIN");

@@ -6,8 +6,9 @@
  * job of a store at a time; nothing here knows the loop. docs/store.md has the schema.
  *
  * The file is opened by the first job and again after a fault, so trouble with it reaches whoever asks, and passes
- * when its cause does. It is made when missing, but only the first time: a file that vanishes under a running store is
- * an error, because an empty one in its place would read as an empty fleet.
+ * when its cause does. The first commit makes it when it is missing, and only then: a file that vanishes under a
+ * running store is an error, because an empty one in its place would read as an empty fleet; and one made by a reader
+ * that started meanwhile would leave its -wal file to the copy that is put back.
  */
 #ifndef BERTH_STORE_SQLITE_FILE_H
 #define BERTH_STORE_SQLITE_FILE_H
@@ -65,7 +66,7 @@ struct sqlite_file {
 
 enum sqlite_access { SQLITE_FILE_READ, SQLITE_FILE_WRITE };
 
-/* Each job: begin, work, end. 0 or -errno with `why`. */
+/* Each job: begin, work, end. 0 or -errno with `why`; 1, for reading: there is no file yet, and no work and no end. */
 int sqlite_file_begin(struct sqlite_file *file, enum sqlite_access access);
 /* err: of the work. 0: commits; else rolls back. Returns err, or what committing gave. */
 int sqlite_file_end(struct sqlite_file *file, int err);

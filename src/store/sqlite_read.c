@@ -31,8 +31,10 @@ static int read_entries(struct sqlite_file *file, const char *prefix, struct ent
 
 void sqlite_job_read(struct sqlite_file *file, struct request *request)
 {
-	request->err = sqlite_file_begin(file, SQLITE_FILE_READ);
-	if (request->err)
+	int err = sqlite_file_begin(file, SQLITE_FILE_READ);
+
+	request->err = err < 0 ? err : 0;
+	if (err)
 		return;
 	request->revision = file->last.revision;
 	request->err = sqlite_file_end(file, read_entries(file, request->prefix, &request->found));
@@ -82,6 +84,10 @@ int sqlite_job_changes(struct sqlite_file *file, uint64_t after, struct sqlite_c
 	struct sqlite_commit first;
 	int err = sqlite_file_begin(file, SQLITE_FILE_READ);
 
+	if (err == 1) {
+		*ret = changes;
+		return 0;
+	}
 	if (err)
 		return err;
 	err = sqlite_file_first_commit(file, &first);

@@ -914,6 +914,35 @@ static void test_file_gone_and_back(void **state)
 	assert_int_equal(fixture_stop(f), 0);
 }
 
+/* A reader that starts while the file is away finds nothing and leaves nothing, not even for the file that comes. */
+static void test_reading_makes_no_file(void **state)
+{
+	struct fixture *f = *state;
+	struct record record = {0};
+	struct store *reader;
+
+	start_with_one_key(f);
+	move_aside(f, false);
+	reader = open_store(f);
+	assert_int_equal(read_from(f, reader, "").revision, 0);
+	watch(reader, "", 0, &record);
+	run_for(f, 100);
+	assert_int_equal(record.calls + record.errors, 0);
+	for (const char *const *suffix = (const char *const[]){"", "-wal", "-shm", NULL}; *suffix; suffix++) {
+		char path[192];
+
+		side_path(f, *suffix, path);
+		assert_int_equal(access(path, F_OK), -1);
+	}
+	move_aside(f, true);
+	assert_holds(f, "a", "1", 1);
+	run_until(f, &record.calls, 1);
+	assert_entry(&record.changes.items[0], "a", "1", 1);
+	entries_free(&record.changes);
+	store_close(reader);
+	assert_int_equal(fixture_stop(f), 0);
+}
+
 static void test_emptied_file(void **state)
 {
 	struct fixture *f = *state;
@@ -1040,6 +1069,7 @@ int main(void)
 		TEST(test_mode),
 		TEST(test_disk_full),
 		TEST(test_file_gone_and_back),
+		TEST(test_reading_makes_no_file),
 		TEST(test_emptied_file),
 		TEST(test_older_file),
 		TEST(test_older_file_that_went_on),

@@ -99,10 +99,10 @@ struct store {
 };
 
 /*
- * url: "sqlite:///var/lib/berth/berth.db", "memory://name". The store file is made when it is missing (its directory
- * is not). Only the URL is looked at here, what it leads to is opened by the first request, which tells the trouble
- * with that, and the next one tries again. 0: *ret is the caller's until store_close(). -EINVAL, -ENOTSUP (no such
- * kind of store), -ENOMEM, with *why.
+ * url: "sqlite:///var/lib/berth/berth.db", "memory://name". The first commit makes the store file when it is missing
+ * (not its directory). Only the URL is looked at here, what it leads to is opened by the first request, which tells the
+ * trouble with that, and the next one tries again. 0: *ret is the caller's until store_close(). -EINVAL, -ENOTSUP (no
+ * such kind of store), -ENOMEM, with *why.
  */
 int store_open(uv_loop_t *loop, const char *url, struct store **ret, const char **why);
 
