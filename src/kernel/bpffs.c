@@ -15,31 +15,17 @@
 #include <sys/vfs.h>
 #include <unistd.h>
 
+#include "dirs.h"
 #include "why.h"
+
+/* Of our directories in a bpf file system. */
+#define DIR_MODE 0700
 
 static bool on_bpffs(const char *dir)
 {
 	struct statfs fs;
 
 	return statfs(dir, &fs) == 0 && fs.f_type == BPF_FS_MAGIC;
-}
-
-static int make_dirs(const char *dir)
-{
-	char path[PATH_MAX];
-	size_t len = strlen(dir);
-
-	if (len >= sizeof(path))
-		return -ENAMETOOLONG;
-	for (size_t i = 1; i <= len; i++) {
-		if (i < len && dir[i] != '/')
-			continue;
-		memcpy(path, dir, i);
-		path[i] = '\0';
-		if (mkdir(path, 0700) < 0 && errno != EEXIST)
-			return -errno;
-	}
-	return 0;
 }
 
 static int mount_at(const char *dir, char **why)
@@ -59,7 +45,7 @@ int bpffs_ensure(const char *dir, char **why)
 		if (err)
 			return err;
 	}
-	err = make_dirs(dir);
+	err = dirs_make(dir, DIR_MODE);
 	if (err == -EPERM && on_bpffs(BPFFS_USUAL))
 		return why_say(why, err, "cannot make %s: a name in a bpf file system has no dots", dir);
 	if (err)
@@ -161,7 +147,7 @@ int bpffs_mark(const char *dir, const char *name)
 	char path[PATH_MAX];
 	int err = bpffs_path(path, sizeof(path), dir, "made", name);
 
-	return err ? err : make_dirs(path);
+	return err ? err : dirs_make(path, DIR_MODE);
 }
 
 bool bpffs_marked(const char *dir, const char *name)

@@ -13,6 +13,8 @@
 #include <sys/vfs.h>
 #include <unistd.h>
 
+#include "dirs.h"
+
 /* A line of mountinfo(5): "36 35 0:26 ROOT MOUNT-POINT OPTIONS [TAGS] - TYPE SOURCE ...". Cuts it up in place. */
 static bool mountinfo_parse(char *line, char **root, char **point, char **type)
 {
@@ -201,20 +203,7 @@ out:
 
 int cgroup_make(const char *dir)
 {
-	char path[PATH_MAX];
-	size_t len = strlen(dir);
-
-	if (len >= sizeof(path))
-		return -ENAMETOOLONG;
-	for (size_t i = 1; i <= len; i++) {
-		if (i < len && dir[i] != '/')
-			continue;
-		memcpy(path, dir, i);
-		path[i] = '\0';
-		if (mkdir(path, 0755) < 0 && errno != EEXIST)
-			return -errno;
-	}
-	return 0;
+	return dirs_make(dir, 0755);
 }
 
 int cgroup_remove(const char *dir)

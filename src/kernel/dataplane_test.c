@@ -26,7 +26,6 @@
 #define EGRESS 0xcb007105 /* 203.0.113.5 */
 #define SLICE_FIRST 4096
 
-static bool ready;
 static char cgroup_dir[256];
 static uint32_t net0;
 
@@ -35,36 +34,25 @@ static int set_up(void **state)
 	char *mount_point;
 
 	(void)state;
-	ready = sandbox_enter();
-	if (!ready)
+	if (sandbox_enter("ip link set lo up && ip link add net0 type veth peer name peer && "
+			  "ip addr add 192.0.2.0/31 dev net0 && ip link set net0 up && ip link set peer up && "
+			  "ip addr add 198.51.100.1/32 dev lo"))
+		return -1;
+	if (!sandbox_ready)
 		return 0;
 	if (cgroup_mount_point(&mount_point))
 		return -1;
 	snprintf(cgroup_dir, sizeof(cgroup_dir), "%s/berth-test-%d", mount_point, (int)getpid());
 	free(mount_point);
-	if (cgroup_make(cgroup_dir) ||
-	    sandbox_run("ip link set lo up && ip link add net0 type veth peer name peer && "
-			"ip addr add 192.0.2.0/31 dev net0 && ip link set net0 up && ip link set peer up && "
-			"ip addr add 198.51.100.1/32 dev lo"))
-		return -1;
 	net0 = if_nametoindex("net0");
-	return 0;
+	return cgroup_make(cgroup_dir);
 }
 
 static int tear_down(void **state)
 {
 	(void)state;
-	return ready ? cgroup_remove(cgroup_dir) : 0;
+	return sandbox_ready ? cgroup_remove(cgroup_dir) : 0;
 }
-
-#define NEED_ROOT() \
-	do { \
-		(void)state; \
-		if (!ready) { \
-			print_message("skip: needs root, to make namespaces\n"); \
-			skip(); \
-		} \
-	} while (0)
 
 static const struct dataplane_options options = {.bpffs = BPFFS, .cgroup_root = cgroup_dir, .destinations = 256};
 
@@ -99,7 +87,7 @@ static int clear(void **state)
 	char *why = NULL;
 
 	(void)state;
-	if (!ready)
+	if (!sandbox_ready)
 		return 0;
 	if (teardown_run(&down, &why)) {
 		print_error("%s\n", why);
@@ -137,7 +125,7 @@ static void makes_and_pins(void **state)
 	struct dataplane *dp, *second = NULL;
 	char *why = NULL;
 
-	NEED_ROOT();
+	NEED_SANDBOX();
 	dp = open_one();
 	assert_false(dataplane_adopted(dp));
 	for (size_t i = 0; i < sizeof(maps) / sizeof(*maps); i++) {
@@ -160,7 +148,7 @@ static void replaces_unwritten_maps(void **state)
 {
 	struct dataplane *dp;
 
-	NEED_ROOT();
+	NEED_SANDBOX();
 	dataplane_close(open_one());
 	assert_int_equal(mkdir(BPFFS "/maps-new", 0700), 0); /* nor does one that ended while it made them */
 	dp = open_one();
@@ -176,7 +164,7 @@ static void refuses_another_layout(void **state)
 	uint32_t key = 0;
 	int fd;
 
-	NEED_ROOT();
+	NEED_SANDBOX();
 	dp = open_one();
 	make_config(dp);
 	dataplane_close(dp);
@@ -235,7 +223,7 @@ static void tables_outlive_their_agent(void **state)
 	struct tables *tables;
 	struct dataplane *dp;
 
-	NEED_ROOT();
+	NEED_SANDBOX();
 	tables = make_tables();
 	dp = open_one();
 	assert_int_equal(dataplane_tables_write(dp, tables), 0);
@@ -286,7 +274,7 @@ static void a_change_leaves_the_old_copy(void **state)
 	struct dataplane *dp;
 	struct hops *hops;
 
-	NEED_ROOT();
+	NEED_SANDBOX();
 	tables = make_tables();
 	dp = open_one();
 	assert_int_equal(dataplane_tables_write(dp, tables), 0);
@@ -318,7 +306,7 @@ static void a_hop_keeps_its_wrap_with_its_target(void **state)
 	struct tables *tables;
 	struct dataplane *dp;
 
-	NEED_ROOT();
+	NEED_SANDBOX();
 	tables = make_tables();
 	dp = open_one();
 	assert_int_equal(dataplane_tables_write(dp, tables), 0);
@@ -371,7 +359,7 @@ static void forwarder_attaches_in_place(void **state)
 	uint32_t link, program, mode, *devices;
 	size_t count;
 
-	NEED_ROOT();
+	NEED_SANDBOX();
 	snprintf(name, sizeof(name), "xdp_%u", net0);
 	dp = open_one();
 	make_config(dp);
@@ -409,7 +397,7 @@ static void forwarder_says_what_is_in_the_way(void **state)
 	struct dataplane *dp;
 	char *why = NULL;
 
-	NEED_ROOT();
+	NEED_SANDBOX();
 	dp = open_one();
 	/* A bridge's driver has no XDP. */
 	assert_int_equal(sandbox_run("ip link add br0 type bridge"), 0);
@@ -430,7 +418,7 @@ static void forwarder_comes_back_after_its_device(void **state)
 	struct dataplane *dp;
 	uint32_t index;
 
-	NEED_ROOT();
+	NEED_SANDBOX();
 	dp = open_one();
 	assert_int_equal(sandbox_run("ip link add index 77 name gone0 type veth peer name gone1"), 0);
 	index = if_nametoindex("gone0");
@@ -450,7 +438,7 @@ static void guard_replaces_itself(void **state)
 {
 	struct dataplane *dp;
 
-	NEED_ROOT();
+	NEED_SANDBOX();
 	dp = open_one();
 	for (int twice = 0; twice < 2; twice++) {
 		DONE(dataplane_guard_attach(dp, net0, &why));
@@ -484,7 +472,7 @@ static void guard_leaves_others_alone(void **state)
 {
 	struct dataplane *dp;
 
-	NEED_ROOT();
+	NEED_SANDBOX();
 	dp = open_one();
 	/* a qdisc that is not ours stays */
 	assert_int_equal(sandbox_run("tc qdisc add dev net0 clsact"), 0);
@@ -515,7 +503,7 @@ static void policies_and_their_sets(void **state)
 	size_t count;
 	int fd;
 
-	NEED_ROOT();
+	NEED_SANDBOX();
 	dp = open_one();
 	make_config(dp);
 	assert_int_equal(dataplane_policy_write(dp, POLICY_NONE, &policy), -EINVAL);
@@ -593,7 +581,7 @@ static void allocator_outlives_its_agent(void **state)
 	struct dataplane *dp;
 	struct rtnl *rtnl;
 
-	NEED_ROOT();
+	NEED_SANDBOX();
 	assert_int_equal(rtnl_open(&rtnl), 0);
 	assert_int_equal(rtnl_route_add(rtnl, &any), 0);
 	rtnl_close(rtnl);
@@ -644,7 +632,7 @@ static void teardown_takes_all_away(void **state)
 	char *gone = NULL;
 	int fd;
 
-	NEED_ROOT();
+	NEED_SANDBOX();
 	dp = open_one();
 	make_config(dp);
 	assert_int_equal(rtnl_open(&rtnl), 0);

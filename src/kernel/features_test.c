@@ -12,24 +12,13 @@
 #include "sandbox.h"
 #include "sysctl.h"
 
-static bool ready;
 static struct features_options options = {.bpffs = SANDBOX_DIR "/bpf", .device = "net0"};
 
 static int set_up(void **state)
 {
 	(void)state;
-	ready = sandbox_enter();
-	return ready ? sandbox_run("ip link add net0 type veth peer name peer && ip link add br0 type bridge") : 0;
+	return sandbox_enter("ip link add net0 type veth peer name peer && ip link add br0 type bridge");
 }
-
-#define NEED_ROOT() \
-	do { \
-		(void)state; \
-		if (!ready) { \
-			print_message("skip: needs root, to make namespaces\n"); \
-			skip(); \
-		} \
-	} while (0)
 
 static void assert_feature(const char *name, enum feature_state expected, const char *detail)
 {
@@ -53,7 +42,7 @@ static void this_kernel_does(void **state)
 {
 	struct features features;
 
-	NEED_ROOT();
+	NEED_SANDBOX();
 	assert_int_equal(features_probe(&options, &features), 0);
 	for (size_t i = 0; i < features.count; i++)
 		if (features.items[i].state == FEATURE_FAIL)
@@ -64,7 +53,7 @@ static void this_kernel_does(void **state)
 
 static void rp_filter(void **state)
 {
-	NEED_ROOT();
+	NEED_SANDBOX();
 	sysctl_write("net/ipv4/conf/all/rp_filter", "0");
 	sysctl_write("net/ipv4/conf/net0/rp_filter", "1");
 	assert_feature("rp_filter", FEATURE_FAIL, "strict");
@@ -79,7 +68,7 @@ static void ports(void **state)
 {
 	static const struct port_run own = {4096, 61440};
 
-	NEED_ROOT();
+	NEED_SANDBOX();
 	assert_int_equal(sysctl_write("net/ipv4/ip_local_port_range", "2048 65535"), 0);
 	assert_feature("ephemeral_ports", FEATURE_OK, "63488 of 63488");
 	options.own = &own;
@@ -93,7 +82,7 @@ static void ports(void **state)
 
 static void switches(void **state)
 {
-	NEED_ROOT();
+	NEED_SANDBOX();
 	sysctl_write("net/ipv4/tcp_timestamps", "0");
 	assert_feature("tcp_timestamps", FEATURE_WARN, "off");
 	sysctl_write("net/ipv4/tcp_timestamps", "1");
@@ -105,7 +94,7 @@ static void switches(void **state)
 
 static void device(void **state)
 {
-	NEED_ROOT();
+	NEED_SANDBOX();
 	options.device = "none";
 	assert_feature("device", FEATURE_FAIL, "no device none");
 	options.device = "br0";

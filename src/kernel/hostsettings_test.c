@@ -15,7 +15,6 @@
 #define JOURNAL SANDBOX_DIR "/host-settings"
 #define PORTS "net/ipv4/ip_local_reserved_ports"
 
-static bool ready;
 static const struct prefix pool = {0xcb007100, 24};
 static const struct prefix other = {0xc6336400, 24};
 static const struct port_run run = {4096, 2048};
@@ -23,18 +22,8 @@ static const struct port_run run = {4096, 2048};
 static int set_up(void **state)
 {
 	(void)state;
-	ready = sandbox_enter();
-	return ready ? sandbox_run("ip link set lo up") : 0;
+	return sandbox_enter("ip link set lo up");
 }
-
-#define NEED_ROOT() \
-	do { \
-		(void)state; \
-		if (!ready) { \
-			print_message("skip: needs root, to make namespaces\n"); \
-			skip(); \
-		} \
-	} while (0)
 
 static void assert_setting(const char *key, const char *expected)
 {
@@ -83,7 +72,7 @@ static void restore(void)
 
 static void sets_and_restores(void **state)
 {
-	NEED_ROOT();
+	NEED_SANDBOX();
 	assert_int_equal(sysctl_write(PORTS, "8080,5000"), 0);
 	assert_rules(RULES_BEFORE);
 	for (int twice = 0; twice < 2; twice++) {
@@ -108,7 +97,7 @@ static void sets_and_restores(void **state)
 
 static void follows_what_is_wanted(void **state)
 {
-	NEED_ROOT();
+	NEED_SANDBOX();
 	assert_int_equal(sysctl_write(PORTS, ""), 0);
 	apply(2, 1);
 	assert_int_equal(sandbox_run("ip rule show | grep -q 'to 198.51.100.0/24'"), 0);
@@ -121,7 +110,7 @@ static void follows_what_is_wanted(void **state)
 
 static void leaves_alone_what_others_changed(void **state)
 {
-	NEED_ROOT();
+	NEED_SANDBOX();
 	apply(1, 1);
 	assert_int_equal(sysctl_write("net/ipv4/conf/all/arp_ignore", "2"), 0);
 	assert_int_equal(sysctl_write(PORTS, "4096-6143,7000"), 0);
@@ -136,7 +125,7 @@ static void leaves_alone_what_others_changed(void **state)
 /* What the administrator had set already is not ours to undo. */
 static void leaves_alone_what_was_there(void **state)
 {
-	NEED_ROOT();
+	NEED_SANDBOX();
 	assert_int_equal(sysctl_write("net/ipv4/conf/all/arp_announce", "2"), 0);
 	assert_int_equal(
 		sandbox_run("ip rule add pref 100 lookup local && ip rule add pref 50 iif lo to 203.0.113.0/24 "
@@ -157,7 +146,7 @@ static void restores_after_a_crash(void **state)
 {
 	FILE *file;
 
-	NEED_ROOT();
+	NEED_SANDBOX();
 	file = fopen(JOURNAL, "we");
 	assert_non_null(file);
 	fputs("set net/ipv4/conf/all/arp_ignore 0 1\nports 4096-6143\npool 203.0.113.0/24\nlocal\n", file);
@@ -175,7 +164,7 @@ static void refuses_a_strange_journal(void **state)
 					    "what\n"};
 	char *why = NULL;
 
-	NEED_ROOT();
+	NEED_SANDBOX();
 	for (size_t i = 0; i < sizeof(lines) / sizeof(*lines); i++) {
 		FILE *file = fopen(JOURNAL, "we");
 

@@ -17,21 +17,18 @@
 #define HERE 0xc0000200 /* 192.0.2.0 */
 #define THERE 0xc0000201 /* 192.0.2.1 */
 
-static bool ready;
 static struct rtnl *rtnl;
 
 static int set_up(void **state)
 {
 	(void)state;
-	ready = sandbox_enter();
-	if (!ready)
-		return 0;
-	return sandbox_run("ip link set lo up && ip link add net0 address 02:00:00:00:00:01 type veth peer name peer "
-			   "address 02:00:00:00:00:02 && ip addr add 192.0.2.0/31 dev net0 && ip link set net0 up mtu "
-			   "1600 && "
-			   "ip link set peer up && ip route add 198.51.100.0/24 via 192.0.2.1 mtu 1540 && "
-			   "ip route add blackhole 10.9.0.0/25 && ip route add unreachable 10.9.0.128/25") ||
-	       rtnl_open(&rtnl);
+	return sandbox_enter(
+		       "ip link set lo up && ip link add net0 address 02:00:00:00:00:01 type veth peer name peer "
+		       "address 02:00:00:00:00:02 && ip addr add 192.0.2.0/31 dev net0 && ip link set net0 up mtu "
+		       "1600 && "
+		       "ip link set peer up && ip route add 198.51.100.0/24 via 192.0.2.1 mtu 1540 && "
+		       "ip route add blackhole 10.9.0.0/25 && ip route add unreachable 10.9.0.128/25") ||
+	       (sandbox_ready && rtnl_open(&rtnl));
 }
 
 static int tear_down(void **state)
@@ -41,21 +38,12 @@ static int tear_down(void **state)
 	return 0;
 }
 
-#define NEED_ROOT() \
-	do { \
-		(void)state; \
-		if (!ready) { \
-			print_message("skip: needs root, to make namespaces\n"); \
-			skip(); \
-		} \
-	} while (0)
-
 static void links(void **state)
 {
 	struct rtnl_link link, *all;
 	size_t count;
 
-	NEED_ROOT();
+	NEED_SANDBOX();
 	assert_int_equal(rtnl_link_by_name(rtnl, "net0", &link), 0);
 	assert_string_equal(link.name, "net0");
 	assert_int_equal(link.mtu, 1600);
@@ -78,7 +66,7 @@ static void addresses(void **state)
 	struct rtnl_link link;
 	size_t count;
 
-	NEED_ROOT();
+	NEED_SANDBOX();
 	assert_int_equal(rtnl_address_link(rtnl, HERE, &link), 0);
 	assert_string_equal(link.name, "net0");
 	assert_int_equal(rtnl_address_link(rtnl, THERE, &link), -EADDRNOTAVAIL);
@@ -92,7 +80,7 @@ static void ways(void **state)
 	struct rtnl_link link;
 	struct rtnl_way way;
 
-	NEED_ROOT();
+	NEED_SANDBOX();
 	assert_int_equal(rtnl_link_by_name(rtnl, "net0", &link), 0);
 	assert_int_equal(rtnl_way_get(rtnl, THERE, &way), 0);
 	assert_int_equal(way.ifindex, link.ifindex);
@@ -116,7 +104,7 @@ static void neighbours(void **state)
 	bool managed = false;
 	uint8_t mac[6];
 
-	NEED_ROOT();
+	NEED_SANDBOX();
 	assert_int_equal(rtnl_link_by_name(rtnl, "net0", &link), 0);
 	assert_int_equal(rtnl_neighbour_get(rtnl, link.ifindex, THERE, mac), -ENOENT);
 	assert_int_equal(rtnl_neighbour_keep(rtnl, link.ifindex, THERE, &managed), 0);
@@ -133,7 +121,7 @@ static void permanent_neighbour_stays(void **state)
 	struct rtnl_link link;
 	uint8_t mac[6] = {0};
 
-	NEED_ROOT();
+	NEED_SANDBOX();
 	assert_int_equal(rtnl_link_by_name(rtnl, "net0", &link), 0);
 	assert_int_equal(sandbox_run("ip neigh replace 192.0.2.1 lladdr 02:00:00:00:00:02 nud permanent dev net0"), 0);
 	assert_int_equal(rtnl_neighbour_keep(rtnl, link.ifindex, THERE, NULL), 0);
@@ -162,7 +150,7 @@ static void routes(void **state)
 	const struct rtnl_route told = {RTNL_ROUTE_BLACKHOLE, pool, RTNL_TABLE_ANNOUNCE};
 	struct rtnl_way way;
 
-	NEED_ROOT();
+	NEED_SANDBOX();
 	assert_int_equal(routes_in(RTNL_TABLE_ANNOUNCE), 0);
 	for (int twice = 0; twice < 2; twice++) {
 		assert_int_equal(rtnl_route_add(rtnl, &any), 0);
@@ -191,7 +179,7 @@ static void rules(void **state)
 	struct rtnl_rule *all;
 	size_t count, found = 0;
 
-	NEED_ROOT();
+	NEED_SANDBOX();
 	assert_int_equal(rtnl_rule_add(rtnl, &rule), 0);
 	assert_int_equal(rtnl_rule_add(rtnl, &rule), 0);
 	assert_int_equal(sandbox_run("test $(ip rule show | grep -c '^50:') = 1"), 0);
@@ -235,7 +223,7 @@ static void monitor(void **state)
 	struct rtnl_monitor *watch;
 	struct seen seen = {0};
 
-	NEED_ROOT();
+	NEED_SANDBOX();
 	assert_int_equal(rtnl_monitor_open(&watch), 0);
 	assert_int_equal(rtnl_monitor_read(watch, see, &seen), 0);
 	assert_int_equal(seen.link + seen.address + seen.route + seen.neighbour, 0);
@@ -258,7 +246,7 @@ static void monitor_overrun(void **state)
 	struct rtnl_monitor *watch;
 	struct seen seen = {0};
 
-	NEED_ROOT();
+	NEED_SANDBOX();
 	assert_int_equal(rtnl_monitor_open(&watch), 0);
 	assert_int_equal(setsockopt(rtnl_monitor_fd(watch), SOL_SOCKET, SO_RCVBUF, &(int){1}, sizeof(int)), 0);
 	for (unsigned i = 0; i < 200; i++) {

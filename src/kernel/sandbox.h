@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * For tests: puts the process into network and mount namespaces of its own, with a directory for bpffs and run files
- * that vanish with it. Needs root; sandbox_enter() says whether there is any.
+ * For tests, to be included behind <cmocka.h>: puts the process into network and mount namespaces of its own, with a
+ * directory for bpffs and run files that vanish with it. That needs root; without, every test is skipped.
  */
 #ifndef BERTH_KERNEL_SANDBOX_H
 #define BERTH_KERNEL_SANDBOX_H
@@ -24,13 +24,17 @@
 /* Private to the mount namespace that sandbox_enter() makes. */
 #define SANDBOX_DIR "/mnt"
 
-static inline bool sandbox_enter(void)
-{
-	if (geteuid() != 0 || unshare(CLONE_NEWNET | CLONE_NEWNS) < 0)
-		return false;
-	return mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0 &&
-	       mount("sandbox", SANDBOX_DIR, "tmpfs", 0, "mode=0700") == 0;
-}
+static bool sandbox_ready;
+
+/* First line of every test in the sandbox. */
+#define NEED_SANDBOX() \
+	do { \
+		(void)state; \
+		if (!sandbox_ready) { \
+			print_message("skip: needs root, to make namespaces\n"); \
+			skip(); \
+		} \
+	} while (0)
 
 /* Runs a shell command; its exit code. */
 static inline int sandbox_run(const char *command)
@@ -38,6 +42,15 @@ static inline int sandbox_run(const char *command)
 	int status = system(command);
 
 	return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
+/* Enters the sandbox and furnishes it with a shell command. 0 also when there is none to enter: sandbox_ready tells. */
+static inline int sandbox_enter(const char *command)
+{
+	sandbox_ready = geteuid() == 0 && unshare(CLONE_NEWNET | CLONE_NEWNS) == 0 &&
+			mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0 &&
+			mount("sandbox", SANDBOX_DIR, "tmpfs", 0, "mode=0700") == 0;
+	return sandbox_ready ? sandbox_run(command) : 0;
 }
 
 /* The child's part: connects from within the cgroup, tells where from. Its exit code is errno. */

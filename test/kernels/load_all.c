@@ -68,7 +68,7 @@ static bool network_make(void)
 	struct rtnl *rtnl;
 	int err;
 
-	if (sandbox_run("ip link set lo up && ip link add net0 type veth peer name peer && "
+	if (sandbox_run("ip link add net0 type veth peer name peer && "
 			"ip addr add 192.0.2.0/31 dev net0 && ip link set net0 up && ip link set peer up && "
 			"ip addr add 198.51.100.1/32 dev lo"))
 		return false;
@@ -262,7 +262,8 @@ int main(void)
 
 	uname(&system_name);
 	printf("# Linux %s\n", system_name.release);
-	if (!report(sandbox_enter(), "namespaces") || !report(!cgroup_mount_point(&mount_point), "cgroup2 is mounted"))
+	if (!report(!sandbox_enter("ip link set lo up") && sandbox_ready, "namespaces") ||
+	    !report(!cgroup_mount_point(&mount_point), "cgroup2 is mounted"))
 		goto out;
 	snprintf(cgroup, sizeof(cgroup), "%s/berth-kernels-%d", mount_point, (int)getpid());
 	free(mount_point);
