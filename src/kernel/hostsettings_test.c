@@ -9,6 +9,7 @@
 
 #include <cmocka.h>
 
+#include "portset.h"
 #include "sandbox.h"
 #include "sysctl.h"
 
@@ -122,6 +123,30 @@ static void leaves_alone_what_others_changed(void **state)
 	sysctl_write(PORTS, "");
 }
 
+/* Longer than the page that the kernel takes and some programs read at a time. */
+static void keeps_a_long_list_of_ports(void **state)
+{
+	struct port_set odd = {0};
+	char *text, *with_ours;
+
+	NEED_SANDBOX();
+	for (uint32_t port = 10001; port < 60000; port += 2)
+		port_set_add(&odd, port, 1);
+	text = port_set_format(&odd);
+	port_set_add(&odd, run.first, run.count);
+	with_ours = port_set_format(&odd);
+	assert_true(text && with_ours && strlen(text) > 100000);
+	assert_int_equal(sysctl_write(PORTS, text), 0);
+	assert_setting(PORTS, text);
+	apply(1, 1);
+	assert_setting(PORTS, with_ours);
+	restore();
+	assert_setting(PORTS, text);
+	assert_int_equal(sysctl_write(PORTS, ""), 0);
+	free(text);
+	free(with_ours);
+}
+
 /* What the administrator had set already is not ours to undo. */
 static void leaves_alone_what_was_there(void **state)
 {
@@ -185,6 +210,7 @@ int main(void)
 		cmocka_unit_test(follows_what_is_wanted),
 		cmocka_unit_test(leaves_alone_what_others_changed),
 		cmocka_unit_test(leaves_alone_what_was_there),
+		cmocka_unit_test(keeps_a_long_list_of_ports),
 		cmocka_unit_test(restores_after_a_crash),
 		cmocka_unit_test(refuses_a_strange_journal),
 	};

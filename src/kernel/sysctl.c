@@ -9,6 +9,9 @@
 #include <string.h>
 #include <unistd.h>
 
+/* The longest is a list of every other port: 32,768 of them, with a comma each. */
+#define TEXT_MAX (256 * 1024)
+
 static int sysctl_open(const char *key, int flags)
 {
 	char path[PATH_MAX];
@@ -20,36 +23,24 @@ static int sysctl_open(const char *key, int flags)
 	return fd < 0 ? -errno : fd;
 }
 
-/* Of a list of ports the kernel gives a page at most a read: reading goes on to the end. */
+/* In one read: of a list of ports the kernel gives as much as there is room for, and nothing to a second read. */
 int sysctl_read(const char *key, char **ret)
 {
-	size_t size = 0, room = 4096;
-	char *text = NULL;
-	ssize_t got = 0;
-	int fd = sysctl_open(key, O_RDONLY), err = 0;
+	char *text = malloc(TEXT_MAX + 1);
+	int fd = text ? sysctl_open(key, O_RDONLY) : -ENOMEM, err = fd < 0 ? fd : 0;
+	ssize_t got = err ? 0 : read(fd, text, TEXT_MAX);
 
-	if (fd < 0)
-		return fd;
-	do {
-		char *more = realloc(text, size + room + 1);
-
-		if (!more) {
-			err = -ENOMEM;
-			break;
-		}
-		text = more;
-		got = read(fd, text + size, room);
-		if (got < 0)
-			err = -errno;
-		else
-			size += (size_t)got;
-	} while (!err && got > 0);
-	close(fd);
+	if (got < 0)
+		err = -errno;
+	else if (got == TEXT_MAX)
+		err = -EOVERFLOW;
+	if (fd >= 0)
+		close(fd);
 	if (err) {
 		free(text);
 		return err;
 	}
-	text[size] = '\0';
+	text[got] = '\0';
 	text[strcspn(text, "\n")] = '\0';
 	*ret = text;
 	return 0;
@@ -73,16 +64,28 @@ int sysctl_read_number(const char *key, long *ret)
 	return err;
 }
 
+/* The kernel takes a page of a list at a time; what comes by the same descriptor later adds to it. */
+static int write_all(int fd, const char *text, size_t size)
+{
+	while (size) {
+		ssize_t done = write(fd, text, size);
+
+		if (done <= 0)
+			return done < 0 ? -errno : -EIO;
+		text += done;
+		size -= (size_t)done;
+	}
+	return 0;
+}
+
 int sysctl_write(const char *key, const char *value)
 {
-	size_t size = strlen(value);
-	int fd = sysctl_open(key, O_WRONLY), err = 0;
+	int fd = sysctl_open(key, O_WRONLY), err;
 
 	if (fd < 0)
 		return fd;
 	/* The empty list of ports is written as a line. */
-	if (size ? write(fd, value, size) != (ssize_t)size : write(fd, "\n", 1) != 1)
-		err = -errno;
+	err = *value ? write_all(fd, value, strlen(value)) : write_all(fd, "\n", 1);
 	close(fd);
 	return err;
 }
