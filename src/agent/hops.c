@@ -136,6 +136,20 @@ static void release_unused(struct agent *agent, const struct hops_known *before,
 	}
 }
 
+/* Those that an agent before had kept, of hops that left while there was none. */
+static void release_left_over(struct agent *agent, const struct hops_known *now)
+{
+	struct rtnl_kept *kept = NULL;
+	size_t count = 0;
+
+	if (rtnl_neighbours_kept(agent->rtnl, &kept, &count))
+		return;
+	for (size_t i = 0; i < count; i++)
+		if (!neighbour_used(now, kept[i].ifindex, kept[i].addr))
+			(void)rtnl_neighbour_release(agent->rtnl, kept[i].ifindex, kept[i].addr);
+	free(kept);
+}
+
 void hops_reconcile(struct agent *agent)
 {
 	struct hops_known now = {0};
@@ -160,18 +174,13 @@ void hops_reconcile(struct agent *agent)
 		resolve(agent, hop, find(&agent->hops, index));
 		now.count++;
 	}
-	release_unused(agent, &agent->hops, &now);
+	if (agent->hops.items)
+		release_unused(agent, &agent->hops, &now);
+	else
+		release_left_over(agent, &now);
 	hops_free(&agent->hops);
 	agent->hops = now;
 	problems_set(&agent->problems, "hops", NULL);
-}
-
-void hops_release(struct agent *agent)
-{
-	static const struct hops_known none;
-
-	release_unused(agent, &agent->hops, &none);
-	hops_free(&agent->hops);
 }
 
 size_t hops_unresolved(const struct hops_known *hops)

@@ -30,8 +30,6 @@ struct agent;
 
 /* Resolves every hop of the loaded tables and writes the wraps that changed. */
 void hops_reconcile(struct agent *agent);
-/* Lets go of the neighbours that were kept fresh. */
-void hops_release(struct agent *agent);
 /* How many have no wrap. */
 size_t hops_unresolved(const struct hops_known *hops);
 const char *hop_state_name(enum hop_state state);

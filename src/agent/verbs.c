@@ -43,7 +43,6 @@ static json_t *detach(struct agent *agent)
 
 	log_line(LOG_NOTICE, "detaching: taking the data plane down");
 	agent->detached = true;
-	hops_release(agent);
 	dataplane_close(agent->dataplane);
 	agent->dataplane = NULL;
 	err = teardown_run(&options, &why);

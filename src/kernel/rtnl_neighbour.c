@@ -25,6 +25,8 @@ int rtnl_neighbour_parse(const struct nlmsghdr *message, struct rtnl_neighbour *
 	ret->addr = rtnl_attr_ipv4(attrs[NDA_DST]);
 	ret->state = info->ndm_state;
 	ret->managed = rtnl_attr_u32(attrs[NDA_FLAGS_EXT]) & NTF_EXT_MANAGED;
+	ret->ours = attrs[NDA_PROTOCOL] && mnl_attr_get_payload_len(attrs[NDA_PROTOCOL]) == sizeof(uint8_t) &&
+		    mnl_attr_get_u8(attrs[NDA_PROTOCOL]) == RTNL_PROTOCOL;
 	if (mac && mnl_attr_get_payload_len(mac) == sizeof(ret->mac)) {
 		memcpy(ret->mac, mnl_attr_get_payload(mac), sizeof(ret->mac));
 		ret->valid = info->ndm_state & STATES_VALID;
@@ -78,10 +80,11 @@ int rtnl_neighbour_keep(struct rtnl *rtnl, uint32_t ifindex, uint32_t addr, bool
 
 	/* Telling the kernel to manage a permanent entry takes its permanence away. */
 	err = neighbour_find(rtnl, ifindex, addr, &found);
-	if (!err && (found.state & NUD_PERMANENT))
+	if (!err && ((found.state & NUD_PERMANENT) || (found.managed && !found.ours)))
 		goto out;
 	neighbour_begin(&request, RTM_NEWNEIGH, NLM_F_CREATE | NLM_F_REPLACE | NLM_F_ACK, ifindex, addr);
 	mnl_attr_put_u32(request.header, NDA_FLAGS_EXT, NTF_EXT_MANAGED);
+	mnl_attr_put_u8(request.header, NDA_PROTOCOL, RTNL_PROTOCOL);
 	err = rtnl_talk(rtnl, &request, NULL, NULL);
 	if (err == -EINVAL || err == -EOPNOTSUPP) {
 		kept = false;
@@ -103,9 +106,36 @@ int rtnl_neighbour_release(struct rtnl *rtnl, uint32_t ifindex, uint32_t addr)
 	struct rtnl_request request;
 	int err = neighbour_find(rtnl, ifindex, addr, &found);
 
-	if (!err && found.managed) {
+	if (!err && found.managed && found.ours) {
 		neighbour_begin(&request, RTM_DELNEIGH, NLM_F_ACK, ifindex, addr);
 		err = rtnl_talk(rtnl, &request, NULL, NULL);
 	}
 	return err == -ENOENT || err == -ENODEV || err == -ENXIO ? 0 : err;
+}
+
+static int kept_answer(void *arg, const struct nlmsghdr *message)
+{
+	struct rtnl_neighbour found;
+	struct rtnl_kept kept;
+
+	if (rtnl_neighbour_parse(message, &found) || !found.managed || !found.ours)
+		return 0;
+	kept = (struct rtnl_kept){.ifindex = found.ifindex, .addr = found.addr};
+	return rtnl_list_add(arg, &kept, sizeof(kept));
+}
+
+int rtnl_neighbours_kept(struct rtnl *rtnl, struct rtnl_kept **ret, size_t *count)
+{
+	struct rtnl_list list = {0};
+	struct rtnl_request request;
+	struct ndmsg *info = rtnl_request_begin(&request, RTM_GETNEIGH, NLM_F_DUMP, sizeof(*info));
+	int err;
+
+	info->ndm_family = AF_INET;
+	err = rtnl_dump(rtnl, &request, kept_answer, &list);
+	if (err)
+		return err;
+	*ret = (struct rtnl_kept *)list.items;
+	*count = list.count;
+	return 0;
 }

@@ -52,6 +52,7 @@ struct rtnl_neighbour {
 	uint32_t addr;
 	uint16_t state;
 	bool managed;
+	bool ours; /* with RTNL_PROTOCOL */
 	bool valid;
 	uint8_t mac[6];
 };

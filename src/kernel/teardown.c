@@ -54,6 +54,18 @@ static void withdraw(struct rtnl *rtnl, unsigned wait_ms, struct faults *faults)
 		nanosleep(&wait, NULL);
 }
 
+static void neighbours_release(struct rtnl *rtnl, struct faults *faults)
+{
+	struct rtnl_kept *kept = NULL;
+	size_t count = 0;
+	int err = rtnl_neighbours_kept(rtnl, &kept, &count);
+
+	for (size_t i = 0; !err && i < count; i++)
+		err = rtnl_neighbour_release(rtnl, kept[i].ifindex, kept[i].addr);
+	fault_add(faults, err, "cannot let go of the neighbours", NULL);
+	free(kept);
+}
+
 static void guards_detach(struct rtnl *rtnl, const char *bpffs, struct faults *faults)
 {
 	struct rtnl_link *links = NULL;
@@ -111,6 +123,7 @@ int teardown_run(const struct teardown_options *options, char **why)
 	fault_add(&faults, routes_remove(rtnl, RT_TABLE_LOCAL, &count), "cannot remove the pools' local routes", NULL);
 	links_step(forwarder_links_remove, options->bpffs, &faults);
 	guards_detach(rtnl, options->bpffs, &faults);
+	neighbours_release(rtnl, &faults);
 	if (options->run_dir) {
 		err = host_settings_restore(options->run_dir, &what);
 		fault_add(&faults, err, "host settings", what);

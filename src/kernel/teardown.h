@@ -13,7 +13,8 @@ struct teardown_options {
 };
 
 /*
- * In this order: announced routes, wait, allocator, local routes of the pools, forwarder, guard, host settings, pins.
+ * In this order: announced routes, wait, allocator, local routes of the pools, forwarder, guard, neighbours, host
+ * settings, pins.
  * To be called in the agent's network namespace. Does as much as it can; the first error is returned, and *why (the
  * caller frees) names everything that it could not undo. What is gone already is fine. Without announced routes there
  * is no wait.
