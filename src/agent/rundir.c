@@ -8,14 +8,33 @@
 #include <stdlib.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "agent.h"
 
+#define LOCK_PATIENCE_MS 1000
+#define LOCK_PAUSE_MS 20
+
+/* An agent that was killed holds its lock until the last of its threads is gone. */
+static int lock_patiently(int fd)
+{
+	const struct timespec pause = {.tv_nsec = LOCK_PAUSE_MS * 1000000L};
+
+	for (unsigned waited = 0; flock(fd, LOCK_EX | LOCK_NB); waited += LOCK_PAUSE_MS) {
+		if (errno != EWOULDBLOCK)
+			return -errno;
+		if (waited >= LOCK_PATIENCE_MS)
+			return -EBUSY;
+		nanosleep(&pause, NULL);
+	}
+	return 0;
+}
+
 static int lock(const char *run_dir)
 {
 	char *path;
-	int fd, err = 0;
+	int fd, err;
 
 	if (asprintf(&path, "%s/lock", run_dir) < 0)
 		return -ENOMEM;
@@ -23,10 +42,9 @@ static int lock(const char *run_dir)
 	free(path);
 	if (fd < 0)
 		return -errno;
-	if (flock(fd, LOCK_EX | LOCK_NB)) {
-		err = errno == EWOULDBLOCK ? -EBUSY : -errno;
+	err = lock_patiently(fd);
+	if (err)
 		close(fd);
-	}
 	return err ? err : fd;
 }
 
