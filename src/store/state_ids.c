@@ -22,7 +22,12 @@ struct claims {
 	size_t count;
 	const struct state_ids *given; /* by the store */
 	uint32_t max;
-	uint32_t highest; /* id given by store or file */
+	struct state_id *taken; /* by the store's ids and the file's */
+	const struct state_id **by_id; /* the same, sorted */
+	size_t taken_count;
+	uint32_t highest; /* id that is taken */
+	uint32_t low; /* all ids up to here are taken; with `low_index` of them in by_id */
+	size_t low_index;
 };
 
 static int claims_fault(char **why, int err, const char *format, ...) __attribute__((format(printf, 3, 4)));
@@ -41,46 +46,45 @@ static int claims_fault(char **why, int err, const char *format, ...)
 }
 
 /* Ids of the store, and those that the file gives to names the store does not know: in one list. */
-static struct state_id *claims_gather(const struct claims *claims, size_t *count)
+static int claims_gather(struct claims *claims)
 {
-	struct state_id *all = reallocarray(NULL, claims->given->count + claims->count + 1, sizeof(*all));
+	struct state_id *taken = reallocarray(NULL, claims->given->count + claims->count + 1, sizeof(*taken));
+	size_t count = claims->given->count;
 
-	if (!all)
-		return NULL;
-	*count = claims->given->count;
-	if (*count)
-		memcpy(all, claims->given->items, *count * sizeof(*all));
+	if (!taken)
+		return -ENOMEM;
+	if (count)
+		memcpy(taken, claims->given->items, count * sizeof(*taken));
 	for (size_t i = 0; i < claims->count; i++) {
 		const struct claim *claim = &claims->items[i];
 
 		if (*claim->id && !state_ids_find(claims->given, claim->name))
-			all[(*count)++] = (struct state_id){.name = (char *)claim->name, .id = *claim->id};
+			taken[count++] = (struct state_id){.name = (char *)claim->name, .id = *claim->id};
 	}
-	return all;
+	claims->taken = taken;
+	claims->taken_count = count;
+	claims->by_id = state_ids_by_id(taken, count);
+	if (!claims->by_id)
+		return -ENOMEM;
+	claims->highest = count ? claims->by_id[count - 1]->id : 0;
+	return 0;
 }
 
-static int claims_check_twice(struct claims *claims, char **why)
+static int claims_check_twice(const struct claims *claims, char **why)
 {
-	size_t count;
-	struct state_id *all = claims_gather(claims, &count);
-	const struct state_id **by_id = all ? state_ids_by_id(all, count) : NULL;
-	int err = by_id ? 0 : -ENOMEM;
+	const struct state_id **by_id = claims->by_id;
 
-	for (size_t i = 1; i < count && !err; i++)
+	for (size_t i = 1; i < claims->taken_count; i++)
 		if (by_id[i - 1]->id == by_id[i]->id)
-			err = claims_fault(why, -EEXIST,
-					   "id %u cannot be both of %s %s and of %s: an id is never given twice",
-					   by_id[i]->id, claims->kind, by_id[i - 1]->name, by_id[i]->name);
-	if (!err)
-		claims->highest = count ? by_id[count - 1]->id : 0;
-	free(by_id);
-	free(all);
-	return err;
+			return claims_fault(why, -EEXIST,
+					    "id %u cannot be both of %s %s and of %s: an id is never given twice",
+					    by_id[i]->id, claims->kind, by_id[i - 1]->name, by_id[i]->name);
+	return 0;
 }
 
 static int claims_check(struct claims *claims, char **why)
 {
-	size_t fresh = 0;
+	size_t fresh = 0, left;
 	int err;
 
 	for (size_t i = 0; i < claims->count; i++) {
@@ -93,11 +97,28 @@ static int claims_check(struct claims *claims, char **why)
 		if (!known && !*claim->id)
 			fresh++;
 	}
-	err = claims_check_twice(claims, why);
-	if (!err && fresh > claims->max - claims->highest)
-		err = claims_fault(why, -ENOSPC, "%zu ids for new %ss are wanted, and of %u only %u are left", fresh,
-				   claims->kind, claims->max, claims->max - claims->highest);
+	err = claims_gather(claims);
+	if (!err)
+		err = claims_check_twice(claims, why);
+	left = claims->max - claims->taken_count;
+	if (!err && fresh > left)
+		err = claims_fault(why, -ENOSPC,
+				   "ids are wanted for %zu new %s%s, and only %zu of %u were never given to another",
+				   fresh, claims->kind, fresh == 1 ? "" : "s", left, claims->max);
 	return err;
+}
+
+/* Above all that were ever given, as long as there is room; then the lowest that never was. claims_check() has seen
+   that there are enough. */
+static uint32_t claims_next(struct claims *claims)
+{
+	if (claims->highest < claims->max)
+		return ++claims->highest;
+	while (claims->low_index < claims->taken_count && claims->by_id[claims->low_index]->id == claims->low + 1) {
+		claims->low_index++;
+		claims->low++;
+	}
+	return ++claims->low;
 }
 
 static void claims_fill(struct claims *claims)
@@ -109,8 +130,15 @@ static void claims_fill(struct claims *claims)
 		if (known)
 			*claim->id = known->id;
 		else if (!*claim->id)
-			*claim->id = ++claims->highest;
+			*claim->id = claims_next(claims);
 	}
+}
+
+static void claims_clear(struct claims *claims)
+{
+	free(claims->items);
+	free(claims->taken);
+	free(claims->by_id);
 }
 
 int state_assign_ids(struct fleet *fleet, const struct state *before, char **why)
@@ -145,7 +173,7 @@ int state_assign_ids(struct fleet *fleet, const struct state *before, char **why
 		claims_fill(&sites);
 		claims_fill(&servers);
 	}
-	free(sites.items);
-	free(servers.items);
+	claims_clear(&sites);
+	claims_clear(&servers);
 	return err;
 }

@@ -410,10 +410,9 @@ static void test_ids(void **unused)
 		{"new b=2 c=7", -EEXIST, "id 7 cannot be both", {0, 2, 7}},
 		{"new=1", -EEXIST, "id 1 cannot be both", {1}},
 		{"x=1048575", 0, NULL, {1048575}},
-		{"x=1048575 y z",
-		 -ENOSPC,
-		 "2 ids for new servers are wanted, and of 1048575 only 0 are left",
-		 {1048575, 0, 0}},
+		{"x=1048575 y z", 0, NULL, {1048575, 3, 4}}, /* nothing above: the lowest that never were */
+		{"x=1048574 y z", 0, NULL, {1048574, 1048575, 3}},
+		{"w=1048575 x=4 y=3 z", 0, NULL, {1048575, 4, 3, 5}},
 	};
 
 	(void)unused;
@@ -442,18 +441,33 @@ static void test_ids(void **unused)
 	}
 }
 
-static void test_site_ids_end(void **unused)
+/* All site ids but one were given; then that one as well. */
+static void test_last_site_id(void **unused)
 {
+	const uint32_t last = 1234;
 	struct contents contents = {0};
 	struct fleet *fleet = small_fleet("name: new", "a");
 	struct state *before;
-	char *why = NULL;
+	char key[32], id[16], *why = NULL;
 
 	(void)unused;
-	contents_set(&contents, "id/site/old", "4095");
+	for (uint32_t i = 1; i <= WRAP_SITE_ID_MAX; i++) {
+		snprintf(key, sizeof(key), "id/site/s%u", i);
+		snprintf(id, sizeof(id), "%u", i);
+		if (i != last)
+			contents_set(&contents, key, id);
+	}
+	before = must_decode(&contents);
+	assert_int_equal(state_assign_ids(fleet, before, &why), 0);
+	assert_int_equal(fleet->sites[0].id, last);
+	state_free(before);
+	fleet_free(fleet);
+
+	contents_set(&contents, "id/site/s1234", "1234");
+	fleet = small_fleet("name: new", "a");
 	before = must_decode(&contents);
 	assert_int_equal(state_assign_ids(fleet, before, &why), -ENOSPC);
-	assert_non_null(strstr(why, "new sites"));
+	assert_non_null(strstr(why, "ids are wanted for 1 new site, and only 0 of 4095 were never given"));
 	assert_int_equal(fleet->sites[0].id + fleet->servers[0].id, 0);
 	free(why);
 	state_free(before);
@@ -759,7 +773,7 @@ int main(void)
 		cmocka_unit_test(test_last_home_goes),
 		cmocka_unit_test(test_two_applies_cannot_both_win),
 		cmocka_unit_test(test_ids),
-		cmocka_unit_test(test_site_ids_end),
+		cmocka_unit_test(test_last_site_id),
 		cmocka_unit_test(test_hostile_values),
 		cmocka_unit_test(test_garbage_in_every_key),
 		cmocka_unit_test(test_mutations),

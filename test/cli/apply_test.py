@@ -13,8 +13,7 @@ import pytest
 from conftest import ROOT
 
 BAD = sorted((ROOT / "test/fleet/bad").iterdir())
-# full.yaml gives a site the highest id there is, and none to another: for that one none is left above it.
-GOOD = sorted(file for file in (ROOT / "test/fleet/good").iterdir() if file.stem != "full")
+GOOD = sorted((ROOT / "test/fleet/good").iterdir())
 
 
 def store_bytes(berth):
@@ -203,9 +202,13 @@ def test_id_of_another(berth, fleet):
     assert "fra-1" in berth("apply", file, code=2).stderr
 
 
-def test_no_ids_left(berth):
-    assert "ids" in berth("apply", ROOT / "test/fleet/good/full.yaml", code=2).stderr
-    assert json.loads(berth("plan", GOOD[0], "--json").stdout)["revision"] == 0
+def test_fresh_ids_below_the_highest(berth):
+    """full.yaml gives a site and a server the highest ids there are, and none to others."""
+    berth("apply", ROOT / "test/fleet/good/full.yaml")
+    ids = {site["name"]: site["id"] for site in json.loads(berth("show", "fleet", "--json").stdout)["sites"]}
+    assert ids == {"osl": 4095, "2nd": 1}
+    ids = {server["name"]: server["id"] for server in json.loads(berth("show", "servers", "--json").stdout)["servers"]}
+    assert ids == {"osl-1": 1048575, "2nd-1": 1, "osl-2": 2}
 
 
 def test_no_store(berth, fleet):
