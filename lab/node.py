@@ -4,6 +4,7 @@ these objects for a lab that another one brought up."""
 
 import contextlib
 import json
+import re
 import signal
 import socket
 import struct
@@ -13,7 +14,7 @@ from lab import origin
 from lab.fleet import policy_cgroup
 from lab.paths import BUILD, LabError
 from lab.process import Daemon, entered, wait_until
-from lab.topology import INTERNET, ORIGIN, ROUTER, SERVER
+from lab.topology import INTERNET, ORIGIN, POOL, ROUTER, SERVER
 
 
 class CommandFailed(subprocess.CalledProcessError):
@@ -167,6 +168,31 @@ class Server(RoutingNode):
                 status = self.status()
                 return status if status["applied"] else None
         return wait_until(loaded, seconds, f"the agent of {self.name} loads its tables")
+
+    def host_state(self):
+        """What an agent changes of its host, whatever numbers its programs have."""
+        names = ["net.ipv4.conf.all.accept_local", "net.ipv4.conf.all.arp_ignore", "net.ipv4.conf.all.arp_announce",
+                 "net.ipv4.ip_local_reserved_ports"]
+        return {
+            "sysctls": self.run(["sysctl", *names]).stdout,
+            "rules": self.run(["ip", "rule"]).stdout,
+            "local routes": [route for route in self.routes("table", "local") if str(POOL) in route["dst"]],
+            "announced": self.announced(),
+            "neighbours": [neighbour["dst"] for neighbour in self.json(["ip", "-j", "neigh", "show", "nud", "all"])
+                           if "managed" in neighbour],
+            "qdiscs": self.run(["tc", "qdisc", "show", "dev", "net0"]).stdout,
+            "filters": re.sub(r"\[\d+\]|id \d+", "", self.run(["tc", "filter", "show", "dev", "net0", "egress"],
+                                                                check=False).stdout),
+            "xdp": [(link["xdp"]["mode"], link["xdp"]["prog"]["tag"])
+                    for link in self.json(["ip", "-j", "link", "show", "net0"]) if "xdp" in link],
+            "pins": sorted(path.name for path in self.bpffs.rglob("*")) if self.bpffs.exists() else [],
+            "cgroup programs": [line.split()[1:] for line in
+                                self.run(["bpftool", "cgroup", "show", str(self.cgroup)]).stdout.splitlines()],
+        }
+
+    def announced(self):
+        """The table that BIRD announces from, as text; "" before there ever was one."""
+        return self.run(["ip", "route", "show", "table", "6080"], check=False).stdout
 
     def announce(self, prefix):
         """Does by hand what berthd does when its data plane is healthy."""

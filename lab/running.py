@@ -197,6 +197,12 @@ class Lab:
                              for router in self.routers)
             raise LabError(f"{error}: {seen}") from None
 
+    def all_loaded(self, servers):
+        """Whether all these servers report the store's revision as loaded."""
+        answer = json.loads(self.berth("show", "servers", "--json").stdout)
+        return all(row["applied"] == answer["revision"] for row in answer["servers"]
+                   if row["name"] in {server.name for server in servers})
+
     def _local_hops(self, router, prefix):
         """Next hops in the router's own site: without any it falls back to another site's."""
         return [hop for hop in router.next_hops(prefix) if hop in self.nodes and self.nodes[hop].kind == SERVER]

@@ -3,40 +3,16 @@
 
 import json
 import signal
-import subprocess
 import sys
 from ipaddress import IPv4Address
 
 import pytest
 import yaml
 
+from lab.connections import hold_open, open_many, release
 from lab.fleet import CRAWLER_ADDRESS
-from lab.paths import BUILD, REPOSITORY, LabError
+from lab.paths import BUILD, LabError
 from lab.process import wait_until
-from lab.topology import POOL
-
-OPENER = REPOSITORY / "lab" / "opener.py"
-
-
-def hold_open(server, targets, tcp, udp):
-    child = server.popen([str(OPENER), "--tcp", str(tcp), "--udp", str(udp), "--hold", *targets], policy="crawler",
-                         stdin=subprocess.PIPE)
-    rows = []
-    while (line := child.stdout.readline()) and line != "holding\n":
-        rows.append(json.loads(line))
-    return child, rows
-
-
-def release(child):
-    """Those whose connection had broken."""
-    lost, errors = child.communicate(timeout=60)
-    assert child.returncode == 0, errors
-    return [json.loads(line) for line in lost.splitlines()]
-
-
-def open_many(server, targets, tcp, udp, policy="crawler"):
-    words = [OPENER, "--tcp", str(tcp), "--udp", str(udp), *targets]
-    return [json.loads(line) for line in server.run(words, policy=policy, timeout=100).stdout.splitlines()]
 
 
 def reservations(server):
@@ -139,32 +115,15 @@ print(json.dumps([ask("status").get("ok"), ask("detach")["error"]["code"]]))
     assert json.loads(answer) == [True, "EPERM"]
 
 
-def host_state(server):
-    """What an agent changes of its host."""
-    names = ["net.ipv4.conf.all.accept_local", "net.ipv4.conf.all.arp_ignore", "net.ipv4.conf.all.arp_announce",
-             "net.ipv4.ip_local_reserved_ports"]
-    return {
-        "sysctls": server.run(["sysctl", *names]).stdout,
-        "rules": server.run(["ip", "rule"]).stdout,
-        "local routes": [route for route in server.routes("table", "local") if str(POOL) in route["dst"]],
-        "announced": server.run(["ip", "route", "show", "table", "6080"], check=False).stdout,
-        "qdiscs": server.run(["tc", "qdisc", "show", "dev", "net0"]).stdout,
-        "filters": server.run(["tc", "filter", "show", "dev", "net0", "egress"], check=False).stdout,
-        "xdp": [link.get("xdp") for link in server.json(["ip", "-j", "link", "show", "net0"])],
-        "pins": sorted(path.name for path in server.bpffs.rglob("*")) if server.bpffs.exists() else [],
-        "cgroup programs": server.run(["bpftool", "cgroup", "show", str(server.cgroup)]).stdout,
-    }
-
-
 @pytest.mark.deadline(200)
 @pytest.mark.parametrize("dead", [False, True], ids=["agent-alive", "agent-dead"])
 def test_detach_takes_everything_down(make_lab, dead):
     lab = make_lab(agents=False)
     server, origin = lab.servers[0], lab.origins[0]
     server.run(["sysctl", "-qw", "net.ipv4.ip_local_reserved_ports=30000-30010,50000"])
-    before = host_state(server)
+    before = server.host_state()
     lab.start_agents()
-    assert host_state(server) != before
+    assert server.host_state() != before
     reserved = server.run(["sysctl", "-n", "net.ipv4.ip_local_reserved_ports"]).stdout
     assert "30000-30010" in reserved, "what was reserved stays so"
     if dead:
@@ -172,7 +131,7 @@ def test_detach_takes_everything_down(make_lab, dead):
     gone = server.berth("detach", *server.pin_flags)
     assert gone.returncode == 0, gone.stderr
     wait_until(lambda: not server.agent.pid(), 5, "the agent ends")
-    assert host_state(server) == before
+    assert server.host_state() == before
     lab.wait_announced(servers=[each for each in lab.servers if each != server])
     again = server.berth("detach", *server.pin_flags)
     assert again.returncode == 0, again.stderr
@@ -189,12 +148,6 @@ def test_detach_takes_everything_down(make_lab, dead):
                "its programs egress again")
 
 
-def all_loaded(lab, servers):
-    answer = json.loads(lab.berth("show", "servers", "--json").stdout)
-    return all(row["applied"] == answer["revision"] for row in answer["servers"]
-               if row["name"] in {server.name for server in servers})
-
-
 @pytest.mark.deadline(200)
 def test_fleet_file_changes_are_followed(make_lab):
     """A policy and an address come and go while agents run; every server reports the revision it has loaded."""
@@ -207,7 +160,7 @@ def test_fleet_file_changes_are_followed(make_lab):
     lab.paths.fleet_file.write_text(yaml.safe_dump(fleet))
     lab.apply_fleet()
 
-    wait_until(lambda: all_loaded(lab, lab.servers), 20, "every server has the new revision")
+    wait_until(lambda: lab.all_loaded(lab.servers), 20, "every server has the new revision")
     late = server.cgroup / "late"
     assert not late.exists()
     late.mkdir()  # the kernel gives it its policy as it is made
@@ -218,7 +171,7 @@ def test_fleet_file_changes_are_followed(make_lab):
     fleet["policies"].pop()
     lab.paths.fleet_file.write_text(yaml.safe_dump(fleet))
     lab.apply_fleet("--yes")
-    wait_until(lambda: all_loaded(lab, lab.servers), 20, "every server has the new revision")
+    wait_until(lambda: lab.all_loaded(lab.servers), 20, "every server has the new revision")
     assert server.run(argv).stdout.split()[0] == server.underlay
 
 
@@ -237,7 +190,7 @@ def test_server_that_left_the_fleet_opens_nothing(make_lab):
     assert unasked.returncode == 1 and "--yes" in unasked.stderr
     lab.apply_fleet("--yes")
     lab.wait_announced(servers=others)
-    wait_until(lambda: all_loaded(lab, others), 20, "the others have the new revision")
+    wait_until(lambda: lab.all_loaded(others), 20, "the others have the new revision")
     rows = open_many(gone, targets, 3, 3)
     assert {row["error"] for row in rows} == {"EADDRNOTAVAIL"}
     assert any("no server 'fra-3'" in text for text in gone.status()["degraded"])
