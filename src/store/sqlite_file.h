@@ -87,6 +87,18 @@ int sqlite_file_add_row(struct sqlite_file *file, sqlite3_stmt *statement, struc
 /* The first commit that history still has; revision 0: none. */
 int sqlite_file_first_commit(struct sqlite_file *file, struct sqlite_commit *ret);
 
+/* Runs statements without parameters; what they began is rolled back when one fails. */
+int sqlite_file_exec(struct sqlite_file *file, const char *sql);
+
+/* Has the file at the path open and ready for use, making it when there never was one. */
+int sqlite_file_ready(struct sqlite_file *file);
+/* Whether there never was a file, but a place for one: an empty store. */
+bool sqlite_file_absent(const struct sqlite_file *file);
+/* Whether the path leads to another file than the open one, or to none. */
+bool sqlite_file_moved(struct sqlite_file *file);
+/* -EIO with the sentence for a file that was there and is no more. */
+int sqlite_file_gone(struct sqlite_file *file);
+
 /* The jobs. */
 void sqlite_job_read(struct sqlite_file *file, struct request *request);
 void sqlite_job_commit(struct sqlite_file *file, struct request *request);

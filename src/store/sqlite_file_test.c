@@ -245,10 +245,13 @@ static void test_unreadable_file(void **state)
 static void test_missing_directory(void **state)
 {
 	struct fixture *f = *state;
+	char what_to_do[96];
+
 	snprintf(f->url, sizeof(f->url), "sqlite://%s/none/berth.db", f->directory);
+	snprintf(what_to_do, sizeof(what_to_do), "directory does not exist: mkdir -p %s/none", f->directory);
 	fixture_start(f);
-	assert_read_fails(f, -EIO, "directory does not exist");
-	assert_read_fails(f, -EIO, "directory does not exist");
+	assert_read_fails(f, -EIO, what_to_do);
+	assert_commit_fails(f, -EIO, what_to_do);
 	assert_int_equal(fixture_stop(f), 0);
 }
 
