@@ -245,7 +245,7 @@ static void test_unreadable_file(void **state)
 static void test_missing_directory(void **state)
 {
 	struct fixture *f = *state;
-	char what_to_do[96];
+	char what_to_do[128];
 
 	snprintf(f->url, sizeof(f->url), "sqlite://%s/none/berth.db", f->directory);
 	snprintf(what_to_do, sizeof(what_to_do), "directory does not exist: mkdir -p %s/none", f->directory);
