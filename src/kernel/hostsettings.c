@@ -27,7 +27,8 @@ static const struct {
 };
 
 static const struct rtnl_rule local_first = {.pref = 0, .table = RT_TABLE_LOCAL, .protocol = RTPROT_KERNEL};
-static const struct rtnl_rule local_later = {.pref = PREF_LOCAL, .table = RT_TABLE_LOCAL};
+/* As the kernel's own: systemd-networkd deletes rules of others, and without this one the host has no addresses. */
+static const struct rtnl_rule local_later = {.pref = PREF_LOCAL, .table = RT_TABLE_LOCAL, .protocol = RTPROT_KERNEL};
 
 static struct rtnl_rule pool_rule(struct prefix pool)
 {
@@ -160,14 +161,32 @@ static bool prefix_in(const struct prefix *prefixes, size_t count, struct prefix
 	return false;
 }
 
+/* Adds the rule unless the local table has one already, wherever that stands. */
+static int local_ensure(struct rtnl *rtnl, const struct rtnl_rule *rule)
+{
+	struct rtnl_rule *rules;
+	bool there = false;
+	size_t count;
+	int err = rtnl_rules(rtnl, &rules, &count);
+
+	if (err)
+		return err;
+	for (size_t i = 0; i < count; i++)
+		there |= rules[i].table == RT_TABLE_LOCAL && !rules[i].from_here && rules[i].to.len == 0;
+	free(rules);
+	return there ? 0 : rtnl_rule_add(rtnl, rule);
+}
+
 /* A pool's rule at 0 would come behind the local table's, which stands there: that one moves first. */
 static int local_move(const char *run_dir, struct host_journal *journal, struct rtnl *rtnl)
 {
 	bool first;
 	int err = rtnl_rule_find(rtnl, &local_first, &first);
 
-	if (err || !first)
-		return err; /* moved already, by us or by the administrator */
+	if (err)
+		return err;
+	if (!first) /* moved already, by us or by the administrator; ours may have been deleted since */
+		return journal->local_moved ? local_ensure(rtnl, &local_later) : 0;
 	if (!journal->local_moved) {
 		journal->local_moved = true;
 		err = host_journal_write(run_dir, journal);
@@ -254,6 +273,17 @@ int host_settings_apply(const char *run_dir, const struct host_settings *want, c
 	return err;
 }
 
+/* Puts the rule back to where it was. Where ours is gone somebody else moved it: then any that there is will do. */
+static int local_restore(struct rtnl *rtnl)
+{
+	bool ours;
+	int err = rtnl_rule_find(rtnl, &local_later, &ours);
+
+	if (err)
+		return err;
+	return ours ? rtnl_rule_add(rtnl, &local_first) : local_ensure(rtnl, &local_first);
+}
+
 static int rules_restore(const struct host_journal *journal)
 {
 	struct rtnl *rtnl;
@@ -262,7 +292,7 @@ static int rules_restore(const struct host_journal *journal)
 	if (err)
 		return err;
 	if (journal->local_moved)
-		err = rtnl_rule_add(rtnl, &local_first);
+		err = local_restore(rtnl);
 	for (size_t i = 0; !err && i < journal->pool_count; i++) {
 		struct rtnl_rule rule = pool_rule(journal->pools[i]);
 

@@ -48,7 +48,7 @@ static void assert_rules(const char *expected)
 
 #define RULES_BEFORE "0: from all lookup local 32766: from all lookup main 32767: from all lookup default "
 #define RULES_WITH_POOL \
-	"50: from all to 203.0.113.0/24 iif lo lookup main proto 60 100: from all lookup local proto 60 " \
+	"50: from all to 203.0.113.0/24 iif lo lookup main proto 60 100: from all lookup local " \
 	"32766: from all lookup main 32767: from all lookup default "
 
 static void apply(size_t pools, size_t runs)
@@ -147,6 +147,35 @@ static void keeps_a_long_list_of_ports(void **state)
 	free(with_ours);
 }
 
+/* systemd-networkd does so with every rule whose protocol is not the kernel's. */
+static void the_local_rule_looks_like_the_kernels(void **state)
+{
+	NEED_SANDBOX();
+	apply(1, 0);
+	assert_int_equal(sandbox_run("ip -d rule show pref 100 | grep -q 'lookup local proto kernel'"), 0);
+	/* And comes back, should somebody delete it. */
+	assert_int_equal(sandbox_run("ip rule del pref 100"), 0);
+	apply(1, 0);
+	assert_rules(RULES_WITH_POOL);
+	restore();
+	assert_rules(RULES_BEFORE);
+}
+
+static void leaves_the_local_rule_where_others_moved_it(void **state)
+{
+	NEED_SANDBOX();
+	apply(1, 0);
+	assert_int_equal(sandbox_run("ip rule add pref 10 lookup local && ip rule del pref 100"), 0);
+	restore();
+	assert_rules("10: from all lookup local 32766: from all lookup main 32767: from all lookup default ");
+	/* But not without any. */
+	assert_int_equal(sandbox_run("ip rule add pref 0 lookup local && ip rule del pref 10"), 0);
+	apply(1, 0);
+	assert_int_equal(sandbox_run("ip rule del pref 100"), 0);
+	restore();
+	assert_rules(RULES_BEFORE);
+}
+
 /* What the administrator had set already is not ours to undo. */
 static void leaves_alone_what_was_there(void **state)
 {
@@ -209,6 +238,8 @@ int main(void)
 		cmocka_unit_test(sets_and_restores),
 		cmocka_unit_test(follows_what_is_wanted),
 		cmocka_unit_test(leaves_alone_what_others_changed),
+		cmocka_unit_test(the_local_rule_looks_like_the_kernels),
+		cmocka_unit_test(leaves_the_local_rule_where_others_moved_it),
 		cmocka_unit_test(leaves_alone_what_was_there),
 		cmocka_unit_test(keeps_a_long_list_of_ports),
 		cmocka_unit_test(restores_after_a_crash),
