@@ -20,6 +20,8 @@
 
 /* Of our directories in a bpf file system. */
 #define DIR_MODE 0700
+/* Behind the name of a pin that has not got its own yet. */
+#define FRESH "-new"
 
 static bool on_bpffs(const char *dir)
 {
@@ -28,11 +30,36 @@ static bool on_bpffs(const char *dir)
 	return statfs(dir, &fs) == 0 && fs.f_type == BPF_FS_MAGIC;
 }
 
-static int mount_at(const char *dir, char **why)
+/* A bpf file system that is nowhere yet. Its descriptor or -errno. */
+static int mount_make(void)
 {
-	if (mount("bpf", dir, "bpf", MS_NOSUID | MS_NODEV | MS_NOEXEC, "mode=0700") < 0)
-		return why_say(why, -errno, "cannot mount a bpf file system on %s: %s", dir, strerror(errno));
-	return 0;
+	int fs = fsopen("bpf", FSOPEN_CLOEXEC), fd, err = 0;
+
+	if (fs < 0)
+		return -errno;
+	fd = fsconfig(fs, FSCONFIG_SET_STRING, "mode", "0700", 0) < 0 ||
+			     fsconfig(fs, FSCONFIG_CMD_CREATE, NULL, NULL, 0) < 0
+		     ? -1
+		     : fsmount(fs, FSMOUNT_CLOEXEC, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC);
+	if (fd < 0)
+		err = -errno;
+	close(fs);
+	return err ? err : fd;
+}
+
+/* marked: it bears the mark that it is ours from its first moment on. */
+static int mount_at(const char *dir, bool marked, char **why)
+{
+	int fd = mount_make(), err = fd < 0 ? fd : 0;
+
+	if (!err && marked &&
+	    (mkdirat(fd, "made", DIR_MODE) < 0 || mkdirat(fd, "made/" BPFFS_MARK_MOUNT, DIR_MODE) < 0))
+		err = -errno;
+	if (!err && move_mount(fd, "", AT_FDCWD, dir, MOVE_MOUNT_F_EMPTY_PATH) < 0)
+		err = -errno;
+	if (fd >= 0)
+		close(fd);
+	return err ? why_say(why, err, "cannot mount a bpf file system on %s: %s", dir, strerror(-err)) : 0;
 }
 
 int bpffs_ensure(const char *dir, char **why)
@@ -41,7 +68,7 @@ int bpffs_ensure(const char *dir, char **why)
 	int err;
 
 	if (usual && !on_bpffs(BPFFS_USUAL)) {
-		err = mount_at(BPFFS_USUAL, why);
+		err = mount_at(BPFFS_USUAL, false, why);
 		if (err)
 			return err;
 	}
@@ -50,12 +77,7 @@ int bpffs_ensure(const char *dir, char **why)
 		return why_say(why, err, "cannot make %s: a name in a bpf file system has no dots", dir);
 	if (err)
 		return why_say(why, err, "cannot make %s: %s", dir, strerror(-err));
-	if (on_bpffs(dir))
-		return 0;
-	err = mount_at(dir, why);
-	if (!err)
-		err = bpffs_mark(dir, BPFFS_MARK_MOUNT);
-	return err;
+	return on_bpffs(dir) ? 0 : mount_at(dir, true, why);
 }
 
 int bpffs_lock(const char *dir, char **why)
@@ -84,7 +106,7 @@ int bpffs_pin(int fd, const char *path)
 {
 	char fresh[PATH_MAX];
 
-	if (snprintf(fresh, sizeof(fresh), "%s-new", path) >= (int)sizeof(fresh))
+	if (snprintf(fresh, sizeof(fresh), "%s" FRESH, path) >= (int)sizeof(fresh))
 		return -ENAMETOOLONG;
 	if (unlink(fresh) < 0 && errno != ENOENT)
 		return -errno;
@@ -119,6 +141,28 @@ int bpffs_visit(const char *dir, const char *sub, const char *prefix, int (*visi
 			err = visit(arg, entry->d_name + len);
 	closedir(handle);
 	return err;
+}
+
+static int settle_one(void *arg, const char *name)
+{
+	char fresh[PATH_MAX], path[PATH_MAX];
+	size_t len = strlen(name), end = strlen(FRESH);
+
+	if (len <= end || strcmp(name + len - end, FRESH))
+		return 0;
+	if (snprintf(fresh, sizeof(fresh), "%s/%s", (const char *)arg, name) >= (int)sizeof(fresh))
+		return -ENAMETOOLONG;
+	memcpy(path, fresh, sizeof(path));
+	path[strlen(path) - end] = '\0';
+	return rename(fresh, path) < 0 ? -errno : 0;
+}
+
+int bpffs_pins_settle(const char *dir, const char *sub)
+{
+	char path[PATH_MAX];
+	int err = bpffs_path(path, sizeof(path), dir, sub, "");
+
+	return err ? err : bpffs_visit(dir, sub, "", settle_one, path);
 }
 
 static int remove_one(void *arg, const char *name)

@@ -18,6 +18,8 @@ int bpffs_lock(const char *dir, char **why);
 int bpffs_path(char *ret, size_t size, const char *dir, const char *sub, const char *name);
 /* Pins under a name that nobody sees unfinished: an older pin of that name is replaced in one step. */
 int bpffs_pin(int fd, const char *path);
+/* Takes the step for every pin of DIR/SUB whose maker ended before it: what it holds is attached already. */
+int bpffs_pins_settle(const char *dir, const char *sub);
 /* Removes DIR/SUB and what is in it, one level deep. What is gone is fine. */
 int bpffs_remove_all(const char *dir, const char *sub);
 /* Calls `visit` for each name in DIR/SUB that starts with `prefix`, with what follows the prefix. No directory: none.

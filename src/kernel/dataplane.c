@@ -257,6 +257,14 @@ static int adoption_decide(struct dataplane *dp, char **why)
 	return err ? why_say(why, err, "cannot clear %s/maps: %s", dp->bpffs, strerror(-err)) : 0;
 }
 
+/* A link without its name is attached all the same: another one beside it would be refused, or run as well. */
+static int links_settle(struct dataplane *dp, char **why)
+{
+	int err = bpffs_pins_settle(dp->bpffs, "links");
+
+	return err ? why_say(why, err, "cannot name the links in %s/links: %s", dp->bpffs, strerror(-err)) : 0;
+}
+
 static int table_map(struct dataplane *dp, const char *name, size_t size, void **ret, char **why)
 {
 	struct shared_map *map = map_find(dp, name);
@@ -322,6 +330,8 @@ int dataplane_open(const struct dataplane_options *options, struct dataplane **r
 		dp->lock_fd = bpffs_lock(dp->bpffs, why);
 		err = dp->lock_fd < 0 ? dp->lock_fd : 0;
 	}
+	if (!err)
+		err = links_settle(dp, why);
 	if (!err)
 		err = adoption_decide(dp, why);
 	if (!err)

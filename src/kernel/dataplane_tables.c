@@ -4,8 +4,8 @@
  *
  * Programs read the tables without a lock. A word is stored whole, with release order, after whatever it leads to. Of
  * what is kept twice the copy is filled that is not live. A program that began before the last flip may still read
- * the copy that went out then; so before that copy is written again, a grace period is waited for, once for any
- * number of copies.
+ * the copy that went out then; so a grace period is waited for before that copy is written again (once for any number
+ * of hops) and before slice entries go that only the old directory leads to.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -152,7 +152,8 @@ static void directory_write(struct dataplane *dp, const struct tables *tables)
 		grace_period(dp);
 	memcpy(&dp->directories->copy[!live], &tables->directory, sizeof(tables->directory));
 	store_word(&dp->directories->live, !live);
-	dp->directory_flipped = true;
+	/* Slice entries that only the old copy leads to go next: its readers must not find them gone. */
+	grace_period(dp);
 }
 
 int dataplane_tables_write(struct dataplane *dp, const struct tables *tables)

@@ -18,6 +18,7 @@
 
 #include "cgroup.h"
 #include "counters.h"
+#include "dataplane_private.h"
 #include "rtnl.h"
 #include "sandbox.h"
 #include "teardown.h"
@@ -285,6 +286,8 @@ static void a_change_leaves_the_old_copy(void **state)
 	assert_int_equal(after->live, !before->live);
 	assert_int_equal(after->copy[after->live].multiplier, 5);
 	assert_memory_equal(&after->copy[before->live], &before->copy[before->live], sizeof(struct directory));
+	/* Slice entries were removed behind it: nobody may have been reading the old copy then. */
+	assert_false(dp->directory_flipped);
 
 	memset(&first, 1, sizeof(first));
 	memset(&second, 2, sizeof(second));
@@ -409,6 +412,37 @@ static void forwarder_says_what_is_in_the_way(void **state)
 	assert_non_null(strstr(why, "9999"));
 	free(why);
 	sandbox_run("ip link del br0");
+	dataplane_close(dp);
+}
+
+/* The agent ended between pinning a link and naming the pin: a second link would be refused, or run beside it. */
+static void links_without_their_name_are_taken_over(void **state)
+{
+	char named[64], fresh[80], name[32];
+	uint32_t forwarder, connect4;
+	struct dataplane *dp;
+
+	NEED_SANDBOX();
+	dp = open_one();
+	make_config(dp);
+	DONE(dataplane_forwarder_attach(dp, net0, false, &why));
+	DONE(dataplane_allocator_attach(dp, &why));
+	snprintf(name, sizeof(name), "xdp_%u", net0);
+	forwarder = link_id(name);
+	connect4 = link_id("cgroup_connect4");
+	dataplane_close(dp);
+	snprintf(named, sizeof(named), BPFFS "/links/%s", name);
+	snprintf(fresh, sizeof(fresh), "%s-new", named);
+	assert_int_equal(rename(named, fresh), 0);
+	assert_int_equal(rename(BPFFS "/links/cgroup_connect4", BPFFS "/links/cgroup_connect4-new"), 0);
+
+	dp = open_one();
+	assert_true(dataplane_adopted(dp));
+	DONE(dataplane_forwarder_attach(dp, net0, false, &why));
+	DONE(dataplane_allocator_attach(dp, &why));
+	assert_int_equal(link_id(name), forwarder);
+	assert_int_equal(link_id("cgroup_connect4"), connect4);
+	assert_false(pinned("links/cgroup_connect4-new"));
 	dataplane_close(dp);
 }
 
@@ -669,6 +703,7 @@ int main(void)
 		TEST(a_hop_keeps_its_wrap_with_its_target),
 		TEST(forwarder_attaches_in_place),
 		TEST(forwarder_says_what_is_in_the_way),
+		TEST(links_without_their_name_are_taken_over),
 		TEST(forwarder_comes_back_after_its_device),
 		TEST(guard_replaces_itself),
 		TEST(guard_leaves_others_alone),
