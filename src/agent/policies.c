@@ -339,8 +339,7 @@ static bool slice_owned(const struct agent *agent, const struct policy_slice *sl
 	       slice->count == slice_port_count(row->column, pool->shift);
 }
 
-/* False: all of the policy's slices stay. */
-static bool trim(const struct agent *agent, struct policy *policy)
+bool policy_trim(const struct agent *agent, struct policy *policy)
 {
 	uint32_t count = 0;
 
@@ -360,7 +359,7 @@ int policies_trim(struct agent *agent)
 	int err = dataplane_policy_list(agent->dataplane, &policies, &count);
 
 	for (size_t i = 0; !err && i < count; i++)
-		if (trim(agent, &policies[i].policy))
+		if (policy_trim(agent, &policies[i].policy))
 			err = dataplane_policy_write(agent->dataplane, policies[i].id, &policies[i].policy);
 	free(policies);
 	return err;

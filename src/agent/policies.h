@@ -3,6 +3,7 @@
 #ifndef BERTH_AGENT_POLICIES_H
 #define BERTH_AGENT_POLICIES_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "../abi/allocator.h"
@@ -17,11 +18,12 @@ uint32_t policy_id(const char *name);
  * order of address and port, and the MSS. Flags stay as they are.
  */
 void policy_fill(const struct agent *agent, const struct selector *selector, struct policy *ret);
+/* Takes the slices out that are this server's no more, in the newest state. False: all of them stay. */
+bool policy_trim(const struct agent *agent, struct policy *policy);
 /* Writes policies, exceptions, serving ports, cgroups and paths; takes out what is wanted no more. 0, or an error that
    stands in agent->problems. */
 int policies_reconcile(struct agent *agent);
-/* Takes from every policy the slices that are this server's no more; without any, what is judged is refused. 0 or
-   -errno. */
+/* policy_trim() of all policies in the kernel: without slices, what is judged is refused. 0 or -errno. */
 int policies_trim(struct agent *agent);
 /* The built-in exceptions and `more`, for one policy. 0 or -errno. */
 int policy_write_excepts(struct agent *agent, uint32_t id, const struct prefix *more, size_t more_count);
