@@ -2,7 +2,6 @@
 /* The control socket's client: one request, one reply, within one time limit. */
 #include <errno.h>
 #include <poll.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,6 +11,7 @@
 #include <unistd.h>
 
 #include "control.h"
+#include "fault.h"
 
 struct call {
 	int fd;
@@ -19,21 +19,6 @@ struct call {
 	int timeout_ms;
 	struct sockaddr_un address;
 };
-
-__attribute__((format(printf, 3, 4))) static int fail(int err, char **why, const char *format, ...)
-{
-	va_list args;
-	char *text;
-	int size;
-
-	va_start(args, format);
-	size = vasprintf(&text, format, args);
-	va_end(args);
-	if (size < 0)
-		return -ENOMEM;
-	*why = text;
-	return err;
-}
 
 static int64_t now_ms(void)
 {
@@ -45,8 +30,8 @@ static int64_t now_ms(void)
 
 static int call_timed_out(const struct call *call, char **why)
 {
-	return fail(-ETIMEDOUT, why, "the agent at %s did not answer within %d.%d s", call->address.sun_path,
-		    call->timeout_ms / 1000, call->timeout_ms % 1000 / 100);
+	return fault_say(-ETIMEDOUT, why, "the agent at %s did not answer within %d.%d s", call->address.sun_path,
+			 call->timeout_ms / 1000, call->timeout_ms % 1000 / 100);
 }
 
 static int call_wait(const struct call *call, short events, char **why)
@@ -62,7 +47,7 @@ static int call_wait(const struct call *call, short events, char **why)
 		if (ready == 0)
 			return call_timed_out(call, why);
 		if (errno != EINTR)
-			return fail(-errno, why, "waiting for the agent: %m");
+			return fault_say(-errno, why, "waiting for the agent: %m");
 	}
 }
 
@@ -72,15 +57,15 @@ static int call_connect(struct call *call, char **why)
 
 	call->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (call->fd < 0)
-		return fail(-errno, why, "no socket: %m");
+		return fault_say(-errno, why, "no socket: %m");
 	/* A Unix socket connects at once, or says EAGAIN while the listener's queue is full. */
 	while (connect(call->fd, (const struct sockaddr *)&call->address, sizeof(call->address))) {
 		const struct timespec pause = {.tv_nsec = 10 * 1000 * 1000};
 
 		if (errno == ENOENT || errno == ECONNREFUSED)
-			return fail(-ECONNREFUSED, why, "no agent runs here: nobody listens on %s", path);
+			return fault_say(-ECONNREFUSED, why, "no agent runs here: nobody listens on %s", path);
 		if (errno != EAGAIN && errno != EINTR)
-			return fail(-errno, why, "cannot open %s: %m", path);
+			return fault_say(-errno, why, "cannot open %s: %m", path);
 		if (now_ms() >= call->deadline)
 			return call_timed_out(call, why);
 		nanosleep(&pause, NULL);
@@ -98,7 +83,7 @@ static int call_send(const struct call *call, const struct control_request *requ
 	err = message ? control_frame(message, &frame, &size) : -EINVAL;
 	json_decref(message);
 	if (err)
-		return fail(err, why, "the request cannot be sent: it is no UTF-8 text or too long");
+		return fault_say(err, why, "the request cannot be sent: it is no UTF-8 text or too long");
 	for (size_t sent = 0; sent < size && !err;) {
 		ssize_t n = send(call->fd, (const char *)frame + sent, size - sent, MSG_NOSIGNAL);
 
@@ -109,7 +94,7 @@ static int call_send(const struct call *call, const struct control_request *requ
 		else if (errno == EPIPE || errno == ECONNRESET)
 			break; /* what the agent said before it hung up can still be read */
 		else if (errno != EINTR)
-			err = fail(-errno, why, "sending to the agent: %m");
+			err = fault_say(-errno, why, "sending to the agent: %m");
 	}
 	free(frame);
 	return err;
@@ -130,13 +115,13 @@ static int call_receive(const struct call *call, json_t **ret, char **why)
 		if (n > 0) {
 			err = control_decoder_feed(&decoder, buffer, (size_t)n, &taken, &message, &sentence);
 			if (err)
-				err = fail(-EPROTO, why, "the agent's reply is not one: %s", sentence);
+				err = fault_say(-EPROTO, why, "the agent's reply is not one: %s", sentence);
 		} else if (n == 0 || errno == ECONNRESET) {
-			err = fail(-EPROTO, why, "the agent hung up without a reply");
+			err = fault_say(-EPROTO, why, "the agent hung up without a reply");
 		} else if (errno == EAGAIN) {
 			err = call_wait(call, POLLIN, why);
 		} else if (errno != EINTR) {
-			err = fail(-errno, why, "reading from the agent: %m");
+			err = fault_say(-errno, why, "reading from the agent: %m");
 		}
 	}
 	control_decoder_clear(&decoder);
@@ -154,11 +139,11 @@ static int reply_judge(const json_t *reply, int *code, char **why)
 	if (err == -EREMOTEIO) {
 		if (code)
 			*code = agent_code;
-		return fail(err, why, "%s", text);
+		return fault_say(err, why, "%s", text);
 	}
 	if (err)
-		return fail(err, why, "the agent's reply is of another version than this program's, %d",
-			    CONTROL_VERSION);
+		return fault_say(err, why, "the agent's reply is of another version than this program's, %d",
+				 CONTROL_VERSION);
 	return 0;
 }
 
@@ -172,8 +157,8 @@ int control_call(const char *run_dir, const struct control_request *request, int
 
 	call.address.sun_family = AF_UNIX;
 	if ((size_t)snprintf(call.address.sun_path, room, "%s/%s", run_dir, CONTROL_SOCKET) >= room)
-		return fail(-ENAMETOOLONG, why, "%s/%s is longer than the %zu bytes of a socket's path", run_dir,
-			    CONTROL_SOCKET, room - 1);
+		return fault_say(-ENAMETOOLONG, why, "%s/%s is longer than the %zu bytes of a socket's path", run_dir,
+				 CONTROL_SOCKET, room - 1);
 	err = call_connect(&call, why);
 	if (!err)
 		err = call_send(&call, request, why);

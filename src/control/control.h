@@ -57,8 +57,6 @@ struct control_decoder {
  */
 int control_decoder_feed(struct control_decoder *decoder, const void *data, size_t size, size_t *taken, json_t **ret,
 			 const char **why);
-/* Between two messages: an end of the stream here is clean. */
-bool control_decoder_idle(const struct control_decoder *decoder);
 /* Frees what is inside, ready for a new stream; the limit stays. A decoder of zeros is a fresh one. */
 void control_decoder_clear(struct control_decoder *decoder);
 
@@ -76,7 +74,6 @@ struct control_request {
 	const char *selector; /* run: text, as a policy's `select` */
 };
 
-const char *control_verb_name(enum control_verb verb);
 bool control_verb_needs_root(enum control_verb verb);
 /* NULL: no memory, or text that is not UTF-8. The caller json_decref()s. */
 json_t *control_request_encode(const struct control_request *request);
@@ -157,8 +154,6 @@ int control_reply_check(const json_t *reply, int *code, const char **text);
 /* Lists and texts of *ret live until control_status_clear(). -EBADMSG with *why (the caller frees); -ENOMEM. */
 int control_status_decode(json_t *reply, struct control_status *ret, char **why);
 void control_status_clear(struct control_status *status); /* only for decoded ones, or zeros */
-/* -EBADMSG: the reply has no policy. */
-int control_run_decode(const json_t *reply, uint32_t *policy);
 
 /*
  * The client: one request, one reply, blocking for timeout_ms in all. 0: *ret is the agent's "ok" reply, the caller's

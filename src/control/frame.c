@@ -168,11 +168,6 @@ int control_decoder_feed(struct control_decoder *decoder, const void *data, size
 	return 0;
 }
 
-bool control_decoder_idle(const struct control_decoder *decoder)
-{
-	return decoder->header_fill == 0;
-}
-
 void control_decoder_clear(struct control_decoder *decoder)
 {
 	free(decoder->body);

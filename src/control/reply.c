@@ -66,13 +66,3 @@ int control_reply_check(const json_t *reply, int *code, const char **text)
 	*text = sentence;
 	return -EREMOTEIO;
 }
-
-int control_run_decode(const json_t *reply, uint32_t *policy)
-{
-	const json_t *value = json_object_get(reply, "policy");
-
-	if (!json_is_integer(value) || json_integer_value(value) < 0 || json_integer_value(value) > UINT32_MAX)
-		return -EBADMSG;
-	*policy = (uint32_t)json_integer_value(value);
-	return 0;
-}

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Requests of the control socket. */
 #include <errno.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "control.h"
+#include "fault.h"
 
 #define FIELD_CGROUP (1u << 0)
 #define FIELD_SELECT (1u << 1)
@@ -24,29 +24,9 @@ static const struct {
 
 #define VERB_COUNT (sizeof(verbs) / sizeof(verbs[0]))
 
-const char *control_verb_name(enum control_verb verb)
-{
-	return verbs[verb].name;
-}
-
 bool control_verb_needs_root(enum control_verb verb)
 {
 	return verbs[verb].root;
-}
-
-__attribute__((format(printf, 3, 4))) static int fail(int err, char **why, const char *format, ...)
-{
-	va_list args;
-	char *text;
-	int size;
-
-	va_start(args, format);
-	size = vasprintf(&text, format, args);
-	va_end(args);
-	if (size < 0)
-		return -ENOMEM;
-	*why = text;
-	return err;
 }
 
 static int set_string(json_t *message, const char *key, const char *value)
@@ -74,14 +54,14 @@ static int verb_decode(const json_t *message, enum control_verb *ret, char **why
 	const char *name = json_string_value(json_object_get(message, "verb"));
 
 	if (!name)
-		return fail(-EINVAL, why, "the request has no verb");
+		return fault_say(-EINVAL, why, "the request has no verb");
 	for (size_t i = 0; i < VERB_COUNT; i++) {
 		if (strcmp(name, verbs[i].name) == 0) {
 			*ret = (enum control_verb)i;
 			return 0;
 		}
 	}
-	return fail(-ENOSYS, why, "this agent knows no verb \"%.64s\"", name);
+	return fault_say(-ENOSYS, why, "this agent knows no verb \"%.64s\"", name);
 }
 
 static int version_check(const json_t *message, char **why)
@@ -89,10 +69,10 @@ static int version_check(const json_t *message, char **why)
 	const json_t *version = json_object_get(message, "version");
 
 	if (!json_is_integer(version))
-		return fail(-EPROTO, why, "the request has no version");
+		return fault_say(-EPROTO, why, "the request has no version");
 	if (json_integer_value(version) != CONTROL_VERSION)
-		return fail(-EPROTO, why, "the request is of version %lld, this agent speaks version %d",
-			    (long long)json_integer_value(version), CONTROL_VERSION);
+		return fault_say(-EPROTO, why, "the request is of version %lld, this agent speaks version %d",
+				 (long long)json_integer_value(version), CONTROL_VERSION);
 	return 0;
 }
 
@@ -110,7 +90,7 @@ static int fields_check(const json_t *message, enum control_verb verb, char **wh
 			continue;
 		if (strcmp(key, "select") == 0 && fields & FIELD_SELECT)
 			continue;
-		return fail(-EINVAL, why, "%s takes no field \"%.64s\"", verbs[verb].name, key);
+		return fault_say(-EINVAL, why, "%s takes no field \"%.64s\"", verbs[verb].name, key);
 	}
 	return 0;
 }
@@ -120,10 +100,10 @@ static int text_decode(const json_t *message, enum control_verb verb, const char
 	const json_t *value = json_object_get(message, key);
 
 	if (!json_is_string(value))
-		return fail(-EINVAL, why, "%s needs the field \"%s\", a text", verbs[verb].name, key);
+		return fault_say(-EINVAL, why, "%s needs the field \"%s\", a text", verbs[verb].name, key);
 	if (json_string_length(value) == 0 || json_string_length(value) > CONTROL_TEXT_MAX)
-		return fail(-EINVAL, why, "the field \"%s\" has %zu bytes, it takes 1 to %u", key,
-			    json_string_length(value), CONTROL_TEXT_MAX);
+		return fault_say(-EINVAL, why, "the field \"%s\" has %zu bytes, it takes 1 to %u", key,
+				 json_string_length(value), CONTROL_TEXT_MAX);
 	*ret = json_string_value(value);
 	return 0;
 }
@@ -158,7 +138,7 @@ int control_request_decode(const json_t *message, struct control_request *ret, c
 	if (!err && verbs[request.verb].fields & FIELD_SELECT)
 		err = text_decode(message, request.verb, "select", &request.selector, why);
 	if (!err && request.cgroup && !path_plain(request.cgroup))
-		err = fail(-EINVAL, why, "\"%.256s\" is not a path below the agent's cgroup root", request.cgroup);
+		err = fault_say(-EINVAL, why, "\"%.256s\" is not a path below the agent's cgroup root", request.cgroup);
 	if (!err)
 		*ret = request;
 	return err;

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "control.h"
+#include "fault.h"
 
 struct shape;
 
@@ -290,7 +291,6 @@ int control_status_decode(json_t *reply, struct control_status *ret, char **why)
 {
 	struct control_status status = {0};
 	const char *at = NULL;
-	char *text;
 	int err = object_decode(&status_shape, reply, &status, &at);
 
 	if (!err) {
@@ -299,11 +299,8 @@ int control_status_decode(json_t *reply, struct control_status *ret, char **why)
 		return 0;
 	}
 	object_clear(&status_shape, &status);
-	if (err == -EBADMSG) {
-		if (asprintf(&text, "the agent's status lacks \"%s\" or gives it in a wrong form", at) < 0)
-			return -ENOMEM;
-		*why = text;
-	}
+	if (err == -EBADMSG)
+		err = fault_say(err, why, "the agent's status lacks \"%s\" or gives it in a wrong form", at);
 	return err;
 }
 
