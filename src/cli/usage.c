@@ -11,28 +11,12 @@ static void usage_count(struct usage *usage, const struct ownership_row *row)
 		usage->cooling++;
 }
 
-/* The first row at or after an address. */
-static size_t row_at(const struct ownership *held, uint32_t addr)
-{
-	size_t low = 0, high = held->count;
-
-	while (low < high) {
-		size_t middle = low + (high - low) / 2;
-
-		if (held->rows[middle].addr < addr)
-			low = middle + 1;
-		else
-			high = middle;
-	}
-	return low;
-}
-
 struct usage usage_of_addresses(const struct state *state, uint32_t first, uint32_t last)
 {
 	const struct ownership *held = &state->held;
 	struct usage usage = {0};
 
-	for (size_t i = row_at(held, first); i < held->count && held->rows[i].addr <= last; i++)
+	for (size_t i = ownership_position(held, first, 0); i < held->count && held->rows[i].addr <= last; i++)
 		usage_count(&usage, &held->rows[i]);
 	for (size_t i = 0; i < state->fleet->addresses_count; i++) {
 		const struct fleet_addresses *listed = &state->fleet->addresses[i];

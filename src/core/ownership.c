@@ -30,8 +30,7 @@ int slice_state_parse(const char *name, enum slice_state *ret)
 	return -EINVAL;
 }
 
-/* The first row at or after (addr, column): where it is, or would be put in. */
-static size_t row_position(const struct ownership *ownership, uint32_t addr, uint32_t column)
+size_t ownership_position(const struct ownership *ownership, uint32_t addr, uint32_t column)
 {
 	size_t low = 0, high = ownership->count;
 
@@ -54,7 +53,7 @@ static bool row_is_at(const struct ownership *ownership, size_t at, uint32_t add
 
 const struct ownership_row *ownership_find(const struct ownership *ownership, uint32_t addr, uint32_t column)
 {
-	size_t at = row_position(ownership, addr, column);
+	size_t at = ownership_position(ownership, addr, column);
 
 	return row_is_at(ownership, at, addr, column) ? &ownership->rows[at] : NULL;
 }
@@ -81,7 +80,7 @@ static int row_insert(struct ownership *ownership, size_t at, const struct owner
 int ownership_set(struct ownership *ownership, const struct ownership_row *row)
 {
 	struct ownership_row copy = *row; /* `row` may point into the rows that are about to move */
-	size_t at = row_position(ownership, copy.addr, copy.column);
+	size_t at = ownership_position(ownership, copy.addr, copy.column);
 	bool there = row_is_at(ownership, at, copy.addr, copy.column);
 
 	if (ownership_row_plain(&copy)) {

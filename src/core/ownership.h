@@ -30,6 +30,8 @@ struct ownership {
 const char *slice_state_name(enum slice_state state);
 /* 0 or -EINVAL. */
 int slice_state_parse(const char *name, enum slice_state *ret);
+/* Index of the first row at or after (addr, column): where it is, or would be put in. */
+size_t ownership_position(const struct ownership *ownership, uint32_t addr, uint32_t column);
 /* The row, or NULL: free and without home. */
 const struct ownership_row *ownership_find(const struct ownership *ownership, uint32_t addr, uint32_t column);
 /* True for a row that says no more than no row would: free and without home. */

@@ -106,22 +106,6 @@ int tags_compare(const struct tags *a, const struct tags *b)
 	return (a->count > b->count) - (a->count < b->count);
 }
 
-int tags_copy(const struct tags *from, struct tags *ret)
-{
-	struct tags copy = {0};
-
-	for (size_t i = 0; i < from->count; i++) {
-		int err = tags_add(&copy, from->items[i].key, from->items[i].value);
-
-		if (err) {
-			tags_free(&copy);
-			return err;
-		}
-	}
-	*ret = copy;
-	return 0;
-}
-
 char *tags_format(const struct tags *tags)
 {
 	size_t size = 1;

@@ -29,7 +29,6 @@ int tags_add(struct tags *tags, const char *key, const char *value);
 const char *tags_get(const struct tags *tags, const char *key);
 /* Orders sets as memcmp orders bytes; 0 when equal. */
 int tags_compare(const struct tags *a, const struct tags *b);
-int tags_copy(const struct tags *from, struct tags *ret);
 /* "city=Frankfurt,country=DE"; the caller frees. NULL: no memory. */
 char *tags_format(const struct tags *tags);
 bool tag_key_valid(const char *key);

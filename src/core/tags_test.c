@@ -125,26 +125,13 @@ static void tags_have_an_order(void **state)
 	}
 }
 
-static void a_copy_is_its_own(void **state)
-{
-	struct tags tags = {0};
-	struct tags copy;
-
-	(void)state;
-	assert_int_equal(tags_add(&tags, "country", "DE"), 0);
-	assert_int_equal(tags_copy(&tags, &copy), 0);
-	assert_int_equal(tags_compare(&tags, &copy), 0);
-	tags_free(&tags);
-	assert_string_equal(tags_get(&copy, "country"), "DE");
-	tags_free(&copy);
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(tags_stay_sorted_and_unique), cmocka_unit_test(keys_and_values_have_their_form),
-		cmocka_unit_test(a_set_has_a_limit),           cmocka_unit_test(tags_have_an_order),
-		cmocka_unit_test(a_copy_is_its_own),
+		cmocka_unit_test(tags_stay_sorted_and_unique),
+		cmocka_unit_test(keys_and_values_have_their_form),
+		cmocka_unit_test(a_set_has_a_limit),
+		cmocka_unit_test(tags_have_an_order),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

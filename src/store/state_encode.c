@@ -133,19 +133,10 @@ static void home_before(const struct state *before, uint32_t addr, uint32_t home
 {
 	const struct ownership none = {0};
 	const struct ownership *held = before ? &before->held : &none;
-	size_t low = 0, high = held->count;
 
 	memset(home, 0, STATE_COLUMNS_MAX * sizeof(home[0]));
-	while (low < high) {
-		size_t middle = low + (high - low) / 2;
-
-		if (held->rows[middle].addr < addr)
-			low = middle + 1;
-		else
-			high = middle;
-	}
-	for (; low < held->count && held->rows[low].addr == addr; low++)
-		home[held->rows[low].column] = held->rows[low].home;
+	for (size_t i = ownership_position(held, addr, 0); i < held->count && held->rows[i].addr == addr; i++)
+		home[held->rows[i].column] = held->rows[i].home;
 }
 
 /* The home key of the address that `count` transitions are about: always compared, written when a home changes. */
