@@ -134,18 +134,19 @@ int verb_apply(const struct arguments *arguments)
 	char *why = NULL;
 	int err, exit_code = proposal_load(arguments->operands[0], &proposal);
 
+	if (exit_code == VERB_DONE)
+		exit_code = places_find(arguments, &places);
 	if (exit_code != VERB_DONE)
-		return exit_code;
-	err = places_find(arguments, &places, &why);
-	if (!err)
-		err = session_open(places.store, &session, &why);
+		goto out;
+	err = session_open(places.store, &session, &why);
 	if (err) {
 		message_error(err, why);
 		exit_code = VERB_FAILED;
-	} else {
-		exit_code = attempts(&proposal, session, arguments);
+		goto out;
 	}
+	exit_code = attempts(&proposal, session, arguments);
 	session_close(session);
+out:
 	places_clear(&places);
 	proposal_clear(&proposal);
 	return exit_code;

@@ -30,6 +30,7 @@ static const struct option_row {
 	{OPTION_ALL, "all", NULL, offsetof(struct arguments, all), "show what is zero as well"},
 	{OPTION_SELECT, "select", "SELECTOR", offsetof(struct arguments, select),
 	 "which addresses, as in a policy: country=DE,product=crawler"},
+	{OPTION_VERSION, "version", NULL, offsetof(struct arguments, version), "print the version"},
 	{OPTION_HELP, "help", NULL, offsetof(struct arguments, help), "print help"},
 };
 
@@ -45,12 +46,8 @@ static const struct option_row *row_find(const char *name, size_t size)
 
 static int unknown_option(const char *text, char **why)
 {
-	const char *names[ROW_COUNT];
-	const char *near;
+	const char *near = nearest_name(text + 2, &rows[0].name, sizeof(rows[0]), ROW_COUNT);
 
-	for (size_t i = 0; i < ROW_COUNT; i++)
-		names[i] = rows[i].name;
-	near = nearest_name(text + 2, names, ROW_COUNT);
 	if (near)
 		return why_say(why, -EINVAL, "there is no option %s; did you mean --%s?", text, near);
 	return why_say(why, -EINVAL, "there is no option %s; --help lists them", text);

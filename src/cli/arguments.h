@@ -19,6 +19,7 @@
 #define OPTION_DRY_RUN (1u << 7)
 #define OPTION_ALL (1u << 8)
 #define OPTION_SELECT (1u << 9)
+#define OPTION_VERSION (1u << 10)
 
 /* Every verb takes these. */
 #define OPTIONS_GLOBAL (OPTION_STORE | OPTION_RUN_DIR | OPTION_BPFFS | OPTION_CGROUP_ROOT | OPTION_HELP)
@@ -27,7 +28,7 @@
 struct arguments {
 	const char *verb;
 	const char *store, *run_dir, *bpffs, *cgroup_root, *select;
-	bool help, json, yes, dry_run, all;
+	bool help, version, json, yes, dry_run, all;
 	unsigned given; /* OPTION_ bits of all that were given */
 	const char *operands[ARGUMENTS_OPERANDS_MAX];
 	size_t operand_count;

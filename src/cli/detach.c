@@ -64,13 +64,10 @@ static int detach(const struct places *places)
 int verb_detach(const struct arguments *arguments)
 {
 	struct places places = {0};
-	char *why = NULL;
-	int exit_code, err = places_find(arguments, &places, &why);
+	int exit_code = places_find(arguments, &places);
 
-	if (err) {
-		message_error(err, why);
-		return VERB_FAILED;
-	}
+	if (exit_code != VERB_DONE)
+		return exit_code;
 	exit_code = detach(&places);
 	places_clear(&places);
 	return exit_code;

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "../control/control.h"
 #include "../kernel/attached.h"
@@ -40,8 +41,8 @@ static void look_at_agent(struct host *host, struct findings *findings)
 	json_decref(reply);
 	if (err) {
 		findings_add(findings, FEATURE_FAIL, "agent",
-			     err == -ECONNREFUSED ? "systemctl start berthd, or give its --run-dir"
-						  : "systemctl restart berthd",
+			     err == -ECONNREFUSED ? "start berthd --server NAME, or give its --run-dir"
+						  : "restart berthd",
 			     "%s", why ? why : strerror(-err));
 		free(why);
 		return;
@@ -50,7 +51,7 @@ static void look_at_agent(struct host *host, struct findings *findings)
 	findings_add(findings, FEATURE_OK, "agent", NULL, "runs for server %s in site %s, process %lld", status->server,
 		     *status->site ? status->site : "(none)", (long long)status->pid);
 	if (strcmp(status->version, BERTH_VERSION) != 0)
-		findings_add(findings, FEATURE_WARN, "agent_version", "systemctl restart berthd",
+		findings_add(findings, FEATURE_WARN, "agent_version", "restart berthd",
 			     "the agent is version %s, this program %s", status->version, BERTH_VERSION);
 }
 
@@ -76,8 +77,7 @@ static void look_at_dataplane(struct host *host, struct findings *findings)
 		return;
 	}
 	if (attached->device_count == 0)
-		findings_add(findings, FEATURE_FAIL, "forwarder",
-			     "systemctl start berthd; journalctl -u berthd tells more",
+		findings_add(findings, FEATURE_FAIL, "forwarder", "start berthd --server NAME; its log tells more",
 			     "attached to no device: packets for the pools are not forwarded");
 	for (size_t i = 0; i < attached->device_count; i++) {
 		bool generic = generic_mode(host, attached->devices[i]);
@@ -87,9 +87,8 @@ static void look_at_dataplane(struct host *host, struct findings *findings)
 			     generic ? " in generic mode, which is slow: the driver knows no other" : "");
 	}
 	whole = attached->allocator_pinned > 0 && attached->allocator_attached == attached->allocator_pinned;
-	findings_add(findings, whole ? FEATURE_OK : FEATURE_FAIL, "allocator",
-		     whole ? NULL : "systemctl restart berthd", "%zu of %zu programs attached",
-		     attached->allocator_attached, attached->allocator_pinned);
+	findings_add(findings, whole ? FEATURE_OK : FEATURE_FAIL, "allocator", whole ? NULL : "restart berthd",
+		     "%zu of %zu programs attached", attached->allocator_attached, attached->allocator_pinned);
 }
 
 static void look_at_status(const struct host *host, struct findings *findings)
@@ -104,7 +103,7 @@ static void look_at_status(const struct host *host, struct findings *findings)
 				     "%s %s at %s: %s", status->hops[i].kind, status->hops[i].target,
 				     status->hops[i].address, status->hops[i].state);
 	for (size_t i = 0; i < status->degraded_count; i++)
-		findings_add(findings, FEATURE_FAIL, "degraded", "journalctl -u berthd", "%s", status->degraded[i]);
+		findings_add(findings, FEATURE_FAIL, "degraded", "berthd's log tells more", "%s", status->degraded[i]);
 }
 
 static void look_at_store(struct host *host, struct findings *findings)
@@ -182,13 +181,15 @@ int verb_doctor(const struct arguments *arguments)
 {
 	struct findings findings = {0};
 	struct host host = {0};
-	char *why = NULL;
-	int exit_code, err = places_find(arguments, &host.places, &why);
+	int exit_code;
 
-	if (err) {
-		message_error(err, why);
+	if (geteuid() != 0) {
+		message("doctor needs root, to see the agent's socket, the pins and what the kernel lets load");
 		return VERB_FAILED;
 	}
+	exit_code = places_find(arguments, &host.places);
+	if (exit_code != VERB_DONE)
+		return exit_code;
 	look_at_agent(&host, &findings);
 	look_at_store(&host, &findings);
 	look_at_dataplane(&host, &findings);

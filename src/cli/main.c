@@ -61,6 +61,8 @@ static void print_help(FILE *out)
 		fprintf(out, "  %-8s %-18s %s\n", verbs[i].name, verbs[i].operands, verbs[i].summary);
 	fputs("\noptions of every verb, before or after it:\n", out);
 	arguments_print_options(out, OPTIONS_GLOBAL);
+	fputs("\nOf berth alone:\n", out);
+	arguments_print_options(out, OPTION_VERSION);
 	fputs("\nExit codes: 0 done, 1 failed, 2 wrong usage or input, 3 the answer is \"no\".\n", out);
 }
 
@@ -77,12 +79,8 @@ static void print_verb_help(const struct verb *verb)
 
 static int unknown_verb(const char *name)
 {
-	const char *names[VERB_COUNT];
-	const char *near;
+	const char *near = nearest_name(name, &verbs[0].name, sizeof(verbs[0]), VERB_COUNT);
 
-	for (size_t i = 0; i < VERB_COUNT; i++)
-		names[i] = verbs[i].name;
-	near = nearest_name(name, names, VERB_COUNT);
 	if (near)
 		message("there is no verb %s; did you mean %s?", name, near);
 	else
@@ -134,6 +132,8 @@ static int start(int argc, char **argv)
 		message_error(err, why);
 		return VERB_USAGE;
 	}
+	if (!arguments.verb && arguments.version && !arguments.help)
+		return verb_version(&arguments);
 	if (!arguments.verb) {
 		print_help(arguments.help ? stdout : stderr);
 		return arguments.help ? VERB_DONE : VERB_USAGE;

@@ -35,7 +35,7 @@ static size_t edits(const char *a, const char *b)
 	return last[b_length];
 }
 
-const char *nearest_name(const char *typed, const char *const *names, size_t count)
+const char *nearest_name(const char *typed, const char *const *names, size_t size, size_t count)
 {
 	const char *best = NULL;
 	size_t best_edits = 0;
@@ -43,14 +43,15 @@ const char *nearest_name(const char *typed, const char *const *names, size_t cou
 	if (strlen(typed) > NAME_MAX_LENGTH)
 		return NULL;
 	for (size_t i = 0; i < count; i++) {
-		size_t limit = (strlen(names[i]) + 2) / 3;
+		const char *name = *(const char *const *)((const char *)names + i * size);
+		size_t limit = (strlen(name) + 2) / 3;
 		size_t need;
 
-		if (strlen(names[i]) > NAME_MAX_LENGTH)
+		if (strlen(name) > NAME_MAX_LENGTH)
 			continue;
-		need = edits(typed, names[i]);
+		need = edits(typed, name);
 		if (need <= limit && (!best || need < best_edits)) {
-			best = names[i];
+			best = name;
 			best_edits = need;
 		}
 	}

@@ -12,7 +12,7 @@ static const char *const names[] = {"apply", "plan", "show", "run", "whoowns", "
 
 static const char *nearest(const char *typed)
 {
-	return nearest_name(typed, names, sizeof(names) / sizeof(names[0]));
+	return nearest_name(typed, names, sizeof(names[0]), sizeof(names) / sizeof(names[0]));
 }
 
 static void test_typos(void **state)

@@ -9,6 +9,8 @@
 #include <unistd.h>
 
 #include "../kernel/why.h"
+#include "message.h"
+#include "verb.h"
 
 #define RUN_DIR_DEFAULT "/run/berth"
 #define BPFFS_DEFAULT "/sys/fs/bpf/berth"
@@ -61,20 +63,23 @@ static const char *text_of(const json_t *file, const char *key)
 	return json_string_value(json_object_get(file, key));
 }
 
-int places_find(const struct arguments *arguments, struct places *ret, char **why)
+int places_find(const struct arguments *arguments, struct places *ret)
 {
 	struct places places = {.run_dir = first_of(arguments->run_dir, NULL, RUN_DIR_DEFAULT)};
-	int err = file_load(places.run_dir, &places.file, why);
+	char *why = NULL;
+	int err = file_load(places.run_dir, &places.file, &why);
 
-	if (err)
-		return err;
+	if (err) {
+		message_error(err, why);
+		return VERB_FAILED;
+	}
 	places.bpffs = first_of(arguments->bpffs, text_of(places.file, "bpffs"), BPFFS_DEFAULT);
 	places.cgroup_root = first_of(arguments->cgroup_root, text_of(places.file, "cgroup_root"), NULL);
 	places.store = first_of(arguments->store, getenv("BERTH_STORE"),
 				first_of(text_of(places.file, "store"), NULL, STORE_DEFAULT));
 	places.server = text_of(places.file, "server");
 	*ret = places;
-	return 0;
+	return VERB_DONE;
 }
 
 void places_clear(struct places *places)

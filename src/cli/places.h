@@ -20,10 +20,10 @@ struct places {
 };
 
 /*
- * Option, then for the store $BERTH_STORE, then paths.json, then default. 0, or -EBADMSG, -EACCES and the like with
- * *why, which the caller frees: paths.json is there, but of no use. *ret is the caller's (places_clear).
+ * Option, then for the store $BERTH_STORE, then paths.json, then default. Returns an exit code: paths.json may be there
+ * and of no use, which is said. *ret is the caller's (places_clear).
  */
-int places_find(const struct arguments *arguments, struct places *ret, char **why);
+int places_find(const struct arguments *arguments, struct places *ret);
 void places_clear(struct places *places);
 
 #endif

@@ -104,8 +104,7 @@ static int run(const struct places *places, const struct arguments *arguments)
 int verb_run(const struct arguments *arguments)
 {
 	struct places places = {0};
-	char *why = NULL;
-	int err, exit_code = selector_check(arguments->select);
+	int exit_code = selector_check(arguments->select);
 
 	if (exit_code != VERB_DONE)
 		return exit_code;
@@ -113,11 +112,9 @@ int verb_run(const struct arguments *arguments)
 		message("run needs root, to make a cgroup; the command keeps the user that berth has");
 		return VERB_FAILED;
 	}
-	err = places_find(arguments, &places, &why);
-	if (err) {
-		message_error(err, why);
-		return VERB_FAILED;
-	}
+	exit_code = places_find(arguments, &places);
+	if (exit_code != VERB_DONE)
+		return exit_code;
 	exit_code = run(&places, arguments);
 	places_clear(&places);
 	return exit_code;

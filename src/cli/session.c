@@ -160,7 +160,7 @@ void session_close(struct session *session)
 	free(session);
 }
 
-struct state *session_state(const char *url)
+struct state *session_fleet(const char *url)
 {
 	struct session *session = NULL;
 	struct state *state = NULL;
@@ -169,8 +169,15 @@ struct state *session_state(const char *url)
 
 	if (!err)
 		err = session_read(session, &state, &why);
+	session_close(session);
+	if (!err && state->fleet)
+		return state;
 	if (err)
 		message_error(err, why);
-	session_close(session);
-	return state;
+	else if (state->revision > 0)
+		message("no fleet was applied to store %s yet: berth apply FILE", url);
+	else
+		message("store %s is empty or does not exist: --store names another, berth apply FILE makes it", url);
+	state_free(state);
+	return NULL;
 }

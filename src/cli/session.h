@@ -17,7 +17,7 @@ int session_read(struct session *session, struct state **ret, char **why);
 int session_commit(struct session *session, const struct store_txn *txn, uint64_t *revision, char **why);
 void session_close(struct session *session); /* NULL is fine */
 
-/* Opens, reads, closes; what cannot be done is said. NULL then. */
-struct state *session_state(const char *url);
+/* Opens, reads, closes: a state with a fleet. NULL: there is none, or it cannot be read, which is said. */
+struct state *session_fleet(const char *url);
 
 #endif

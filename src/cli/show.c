@@ -47,12 +47,8 @@ static int list_subjects(const struct arguments *arguments)
 
 static int unknown_subject(const char *name)
 {
-	const char *names[SUBJECT_COUNT];
-	const char *near;
+	const char *near = nearest_name(name, &subjects[0].name, sizeof(subjects[0]), SUBJECT_COUNT);
 
-	for (size_t i = 0; i < SUBJECT_COUNT; i++)
-		names[i] = subjects[i].name;
-	near = nearest_name(name, names, SUBJECT_COUNT);
 	if (near)
 		message("show knows no %s; did you mean berth show %s?", name, near);
 	else
@@ -62,13 +58,9 @@ static int unknown_subject(const char *name)
 
 static int show_from_store(const struct subject *subject, const char *store, const struct arguments *arguments)
 {
-	struct state *state = session_state(store);
-	int exit_code = VERB_FAILED;
+	struct state *state = session_fleet(store);
+	int exit_code = state ? subject->show(state, arguments) : VERB_FAILED;
 
-	if (state && state->fleet)
-		exit_code = subject->show(state, arguments);
-	else if (state)
-		message("no fleet was applied to store %s yet: berth apply FILE", store);
 	state_free(state);
 	return exit_code;
 }
@@ -76,13 +68,10 @@ static int show_from_store(const struct subject *subject, const char *store, con
 static int show_subject(const struct subject *subject, const struct arguments *arguments)
 {
 	struct places places = {0};
-	char *why = NULL;
-	int exit_code, err = places_find(arguments, &places, &why);
+	int exit_code = places_find(arguments, &places);
 
-	if (err) {
-		message_error(err, why);
-		return VERB_FAILED;
-	}
+	if (exit_code != VERB_DONE)
+		return exit_code;
 	if (subject->show)
 		exit_code = show_from_store(subject, places.store, arguments);
 	else

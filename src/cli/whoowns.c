@@ -124,22 +124,17 @@ int verb_whoowns(const struct arguments *arguments)
 	struct question question = {0};
 	struct state *state;
 	char *why = NULL;
-	int exit_code = VERB_FAILED, err = question_parse(arguments->operands[0], &question, &why);
+	int exit_code, err = question_parse(arguments->operands[0], &question, &why);
 
 	if (err) {
 		message_error(err, why);
 		return VERB_USAGE;
 	}
-	err = places_find(arguments, &places, &why);
-	if (err) {
-		message_error(err, why);
-		return VERB_FAILED;
-	}
-	state = session_state(places.store);
-	if (state && state->fleet)
-		exit_code = answer(state, &question, arguments->json);
-	else if (state)
-		message("no fleet was applied to store %s yet: berth apply FILE", places.store);
+	exit_code = places_find(arguments, &places);
+	if (exit_code != VERB_DONE)
+		return exit_code;
+	state = session_fleet(places.store);
+	exit_code = state ? answer(state, &question, arguments->json) : VERB_FAILED;
 	state_free(state);
 	places_clear(&places);
 	return exit_code;

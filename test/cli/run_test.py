@@ -225,6 +225,11 @@ def test_doctor(berth, agent, fleet):
     assert "the store is away" in text and "mend:" in text
 
 
+def test_doctor_is_for_root(berth):
+    """In a user namespace without ids everybody is nobody."""
+    assert "doctor needs root" in berth("doctor", code=1, wrap=["unshare", "--user"]).stderr
+
+
 def test_doctor_without_an_agent(berth):
     found = json.loads(berth("doctor", "--json", code=3).stdout)
     rows = {row["name"]: row for row in found["findings"]}

@@ -3,6 +3,7 @@
 
 import json
 import re
+import subprocess
 
 import pytest
 from conftest import PROGRAM, ROOT
@@ -144,7 +145,7 @@ def test_help(berth):
     (["show", "nonsense"], "berth show lists"), (["show", "fleet", "servers"], "takes one argument"),
     (["version", "x"], "takes no argument"), (["plan"], "needs an argument"), (["plan", "--yes", "f"], "no --yes"),
     (["show", "--jsn"], "did you mean --json?"), (["whoowns"], "needs an argument"),
-    (["detach", "--json"], "no --json"), (["version", "--", "ls"], "takes no command"),
+    (["detach", "--json"], "no --json"), (["show", "--version"], "no --version"), (["version", "--", "ls"], "takes no command"),
     (["run", "--select", "a=b", "ls"], "-- before the command"), (["run", "--select", "a=b"], "needs a command"),
     (["run", "--", "ls"], "needs --select"), (["run", "--select", "a=", "--", "ls"], "character"),
 ])
@@ -155,6 +156,7 @@ def test_wrong_usage(berth, words, part):
 
 def test_version(berth):
     text = berth("version").stdout
+    assert berth("--version").stdout == text
     found = answer(berth, "version")
     assert text.startswith(f"berth {found['version']} ")
     assert (found["control"], found["layout"]) == (1, 1)
@@ -186,8 +188,15 @@ def test_paths_file(berth, fleet):
         assert str(paths) in berth("show", "fleet", code=1).stderr
 
 
-def test_man_page_names_every_verb():
+def test_man_pages_name_every_verb_and_option(berth):
     page = (ROOT / "docs/man/berth.1.scd").read_text()
     for verb in VERBS:
         assert re.search(rf"^\*{verb}\*", page, re.M), verb
-    assert PROGRAM.exists()
+        for option in re.findall(r"^  (--[a-z-]+)", berth(verb, "--help").stdout, re.M):
+            assert f"*{option}*" in page, option
+    page = (ROOT / "docs/man/berthd.8.scd").read_text()
+    usage = subprocess.run([PROGRAM.with_name("berthd"), "--help"], check=True, text=True, stdout=subprocess.PIPE).stdout
+    options = re.findall(r"^  (--[a-z-]+)", usage, re.M)
+    assert len(options) > 5
+    for option in options:
+        assert f"*{option}*" in page, option
