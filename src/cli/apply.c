@@ -34,8 +34,9 @@ static bool consent(const struct proposal *proposal, const struct arguments *arg
 
 	if (losses == 0 || arguments->yes)
 		return true;
-	message("%zu %s in use would be taken from their servers; connections from there break", losses,
-		losses == 1 ? "slice" : "slices");
+	message(losses == 1 ? "%zu slice in use would be taken from its server; connections from there break"
+			    : "%zu slices in use would be taken from their servers; connections from there break",
+		losses);
 	if (!isatty(STDIN_FILENO) || !isatty(STDERR_FILENO)) {
 		message("nothing was written: --yes goes on");
 		return false;

@@ -26,8 +26,9 @@ static const struct verb verbs[] = {
 	 "  policies   who gets which addresses\n"
 	 "  counters   what forwarder, guard and allocator of this server decided; needs no agent",
 	 verb_show},
-	{"run", "-- COMMAND [ARGS]", 0, 0, OPTION_SELECT, true, "run a command with egress addresses of its own",
-	 "Runs COMMAND in a cgroup of its own below the present one, under a policy for --select SELECTOR, with the\n"
+	{"run", "--select S -- COMMAND [ARGS]", 0, 0, OPTION_SELECT, true,
+	 "run a command with egress addresses of its own",
+	 "Runs COMMAND in a cgroup of its own below the present one, under a policy for the selector S, with the\n"
 	 "slices that this server holds. Ends with the command's exit code, 128 + signal when one ended it, 127 when "
 	 "there\n"
 	 "is no such command, 3 when this server holds no slice for the selector. Needs root and the agent.",
@@ -58,7 +59,7 @@ static void print_help(FILE *out)
 {
 	fputs("usage: berth VERB [OPTIONS] [ARGUMENTS]\n\nverbs:\n", out);
 	for (size_t i = 0; i < VERB_COUNT; i++)
-		fprintf(out, "  %-8s %-18s %s\n", verbs[i].name, verbs[i].operands, verbs[i].summary);
+		fprintf(out, "  %-8s %-28s %s\n", verbs[i].name, verbs[i].operands, verbs[i].summary);
 	fputs("\noptions of every verb, before or after it:\n", out);
 	arguments_print_options(out, OPTIONS_GLOBAL);
 	fputs("\nOf berth alone:\n", out);
