@@ -67,7 +67,8 @@ def _parser():
     down = verbs.add_parser("down", help="take a lab down, whatever state it is in")
     down.set_defaults(act=_down)
 
-    run = verbs.add_parser("exec", help="run a command on a node")
+    run = verbs.add_parser("exec", help="run a command on a node",
+                           usage="lab/lab exec [--policy POLICY] [--name NAME] NODE -- COMMAND [ARGS]")
     run.add_argument("node", metavar="NODE")
     run.add_argument("--policy", choices=POLICIES, help="in the cgroup of this policy")
     run.set_defaults(act=_exec)

@@ -103,9 +103,9 @@ def same_port_many_destinations(lab):
     hold(max(pairs.values()) == 1, "a port was used twice towards one destination")
     shared = [port for port, dests in towards.items() if len(dests) == len(lab.origins)]
     hold(shared, "no port was used towards all origins at once")
-    say(f"3. {len(rows)} connections open at once from {server.name} use {len(towards)} ports: {len(shared)} of them, "
-        f"{shared[0]} for one,")
-    say(f"   towards all of {', '.join(origin.address for origin in lab.origins)} at the same time.")
+    say(f"3. {len(rows)} connections open at once from {server.name} use {len(towards)} ports. {len(shared)} of these "
+        f"ports ({shared[0]} is one)")
+    say(f"   are used towards all of {', '.join(origin.address for origin in lab.origins)} at the same time.")
 
 
 def two_servers_one_origin(lab):
