@@ -348,6 +348,27 @@ static void test_store_that_cannot_be_written(void **state)
 	assert_int_equal(fixture_stop(f), 0);
 }
 
+/* What it asked for ends after it did. */
+static void test_stop_while_the_store_waits(void **state)
+{
+	struct fixture *f = *state;
+	struct seen seen = {0};
+	struct follow *follower;
+	sqlite3 *other;
+
+	put_fleet(f);
+	follower = follow(f, &seen);
+	run_until(f, &seen.states, 1);
+	assert_int_equal(sqlite3_open(f->url + strlen("sqlite://"), &other), SQLITE_OK);
+	assert_int_equal(sqlite3_exec(other, "BEGIN IMMEDIATE", NULL, NULL, NULL), SQLITE_OK);
+	report(follower, 9);
+	run_for(f, 20);
+	follow_stop(follower);
+	assert_int_equal(fixture_stop(f), 0);
+	assert_int_equal(seen.write_troubles + seen.write_overs, 0);
+	sqlite3_close(other);
+}
+
 #define TEST(test, setup) cmocka_unit_test_setup_teardown(test, setup, teardown)
 
 int main(void)
@@ -369,6 +390,7 @@ int main(void)
 		TEST(test_store_of_no_kind, setup_memory),
 		TEST(test_older_copy_put_back, setup_sqlite),
 		TEST(test_store_that_cannot_be_written, setup_sqlite),
+		TEST(test_stop_while_the_store_waits, setup_sqlite),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
