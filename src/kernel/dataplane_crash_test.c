@@ -72,6 +72,7 @@ static void take_down(void)
 	if (teardown_run(&down, &why))
 		fail_msg("%s", why);
 	assert_int_not_equal(access(BPFFS, F_OK), 0);
+	assert_int_equal(sandbox_run("tc qdisc show dev net0 | grep -q clsact"), 1);
 }
 
 /* The /24 of EGRESS in `columns` of 1 << shift ports from `base` on; all free but the one of SLICE_FIRST. */

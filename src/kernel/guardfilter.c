@@ -24,19 +24,24 @@ static void mark_name(uint32_t ifindex, char name[32])
 	snprintf(name, 32, "clsact_%u", ifindex);
 }
 
-/* Makes the clsact qdisc unless it is there, and remembers who made it. */
+/* Makes the clsact qdisc unless it is there. The mark says who made it, and stands before it. */
 static int clsact_ensure(const char *bpffs, struct bpf_tc_hook *hook)
 {
 	char mark[32];
+	bool marked;
 	int err;
 
+	mark_name((uint32_t)hook->ifindex, mark);
+	marked = bpffs_marked(bpffs, mark);
+	err = marked ? 0 : bpffs_mark(bpffs, mark);
+	if (err)
+		return err;
 	bpflog_begin();
 	err = bpf_tc_hook_create(hook);
 	bpflog_end();
-	if (err)
-		return err == -EEXIST ? 0 : err;
-	mark_name((uint32_t)hook->ifindex, mark);
-	return bpffs_mark(bpffs, mark);
+	if (err && !marked)
+		(void)bpffs_unmark(bpffs, mark);
+	return err == -EEXIST ? 0 : err;
 }
 
 int guard_filter_attach(const char *bpffs, uint32_t ifindex, int program_fd, char **why)
