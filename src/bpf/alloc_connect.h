@@ -181,7 +181,6 @@ static __always_inline int connect_judge(struct bpf_sock_addr *ctx, const struct
 static __always_inline int sendmsg_judge(struct bpf_sock_addr *ctx, const struct inet_addr *dest)
 {
 	struct socket_state *socket = bpf_sk_storage_get(&sockets, ctx->sk, NULL, 0);
-	struct policy *policy;
 	__u32 port;
 
 	if (!socket || socket->policy == POLICY_NONE || !ctx->user_port)
@@ -189,8 +188,7 @@ static __always_inline int sendmsg_judge(struct bpf_sock_addr *ctx, const struct
 	if (inet_addr_is_mapped(dest) && socket->held && socket->key.dest == dest->word[3] &&
 	    socket->key.dest_port == (__be16)ctx->user_port)
 		return ALLOW; /* where it is connected to */
-	policy = policy_find(socket->policy);
-	if (!policy)
+	if (!policy_find(socket->policy))
 		return refuse(VERDICT_REFUSED_NO_POLICY, -EPERM);
 	if (policy_excepts(socket->policy, dest)) {
 		count(VERDICT_EXCEPTED);
@@ -199,7 +197,8 @@ static __always_inline int sendmsg_judge(struct bpf_sock_addr *ctx, const struct
 	port = source_port(ctx->sk);
 	if (policy_serves(socket->policy, port))
 		return ALLOW;
-	if (policy->flags & POLICY_UNCONNECTED_OWN && !policy_owns(socket->policy, ctx->sk->src_ip4, port))
+	if (policy_flags(socket->policy) & POLICY_UNCONNECTED_OWN &&
+	    !policy_owns(socket->policy, ctx->sk->src_ip4, port))
 		return ALLOW;
 	return refuse(VERDICT_REFUSED_UNCONNECTED, -EPERM);
 }

@@ -58,12 +58,9 @@ static __always_inline bool flow_is_held(const struct flow *flow, const struct s
 /* A UDP socket that serves, or that may send from the host's own address. */
 static __always_inline bool udp_is_own(const struct flow *flow, __u32 policy, __u32 port)
 {
-	struct policy *found;
-
 	if (policy_serves(policy, port))
 		return true;
-	found = policy_find(policy);
-	return found && found->flags & POLICY_UNCONNECTED_OWN && !policy_owns(policy, flow->source, port);
+	return policy_flags(policy) & POLICY_UNCONNECTED_OWN && !policy_owns(policy, flow->source, port);
 }
 
 /* True: the packet may leave. */

@@ -118,6 +118,18 @@ static __always_inline bool policy_is_current(const struct policy *policy, __u32
 	return policy_find(id) == policy;
 }
 
+/* 0 also for a policy that is gone or being replaced: every flag allows something. */
+static __always_inline __u32 policy_flags(__u32 id)
+{
+	struct policy *policy = policy_find(id);
+	__u32 flags;
+
+	if (!policy)
+		return 0;
+	flags = *(volatile const __u32 *)&policy->flags;
+	return policy_is_current(policy, id) ? flags : 0;
+}
+
 /* 0; -ENOSPC: no such policy or slice (any more); -EAGAIN: the policy is being replaced. */
 static __always_inline int policy_slice(__u32 id, __u32 index, struct policy_slice *ret)
 {

@@ -52,8 +52,10 @@ int sock_create(struct bpf_sock *ctx)
 	if (policy == POLICY_NONE)
 		return ALLOW;
 	socket = bpf_sk_storage_get(&sockets, ctx, NULL, BPF_SK_STORAGE_GET_F_CREATE);
-	if (!socket)
-		return REFUSE; /* it would go unjudged */
+	if (!socket) { /* it would go unjudged */
+		count(VERDICT_REFUSED_TABLE_FULL);
+		return REFUSE;
+	}
 	socket->policy = policy;
 	return ALLOW;
 }
