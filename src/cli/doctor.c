@@ -63,11 +63,22 @@ static bool generic_mode(const struct host *host, const char *device)
 	return false;
 }
 
+static void look_at_allocator(const struct attached *attached, struct findings *findings)
+{
+	bool whole = attached->allocator_attached == attached->allocator_pinned;
+
+	if (attached->allocator_pinned == 0)
+		findings_add(findings, FEATURE_FAIL, "allocator", "start berthd --server NAME; its log tells more",
+			     "not loaded: connections leave from the host's own address");
+	else
+		findings_add(findings, whole ? FEATURE_OK : FEATURE_FAIL, "allocator", whole ? NULL : "restart berthd",
+			     "%zu of %zu programs attached", attached->allocator_attached, attached->allocator_pinned);
+}
+
 /* By what the kernel says, not the agent: it works without one. */
 static void look_at_dataplane(struct host *host, struct findings *findings)
 {
 	struct attached *attached = &host->attached;
-	bool whole;
 	char *why = NULL;
 	int err = attached_read(host->places.bpffs, attached, &why);
 
@@ -86,9 +97,7 @@ static void look_at_dataplane(struct host *host, struct findings *findings)
 			     attached->devices[i],
 			     generic ? " in generic mode, which is slow: the driver knows no other" : "");
 	}
-	whole = attached->allocator_pinned > 0 && attached->allocator_attached == attached->allocator_pinned;
-	findings_add(findings, whole ? FEATURE_OK : FEATURE_FAIL, "allocator", whole ? NULL : "restart berthd",
-		     "%zu of %zu programs attached", attached->allocator_attached, attached->allocator_pinned);
+	look_at_allocator(attached, findings);
 }
 
 static void look_at_status(const struct host *host, struct findings *findings)
