@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: Apache-2.0
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Agents that are killed while they start, at any system call that changes something, or in the midst of their writes
  * to the tables. The next one must come up, and everything must work, whatever they left. In namespaces and a cgroup

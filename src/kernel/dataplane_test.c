@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: Apache-2.0
+/* SPDX-License-Identifier: Apache-2.0 */
 /* In namespaces and a cgroup of its own: the real programs on a veth pair net0-peer. */
 #include "dataplane.h"
 

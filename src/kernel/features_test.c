@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: Apache-2.0
+/* SPDX-License-Identifier: Apache-2.0 */
 /* In a network namespace of its own: each setting that the probes read is turned bad and found. */
 #include "features.h"
 

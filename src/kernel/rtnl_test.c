@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: Apache-2.0
+/* SPDX-License-Identifier: Apache-2.0 */
 /* In a network namespace of its own: a veth pair net0-peer with 192.0.2.0/31. */
 #include "rtnl.h"
 

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: Apache-2.0
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Who is under which policy, what is left alone, and what is refused or stopped. */
 #include "alloc_rig.h"
 

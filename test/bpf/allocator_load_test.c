@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: Apache-2.0
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Two threads that open and close connections as fast as they can: no failure, no duplicate, no leak. */
 #include "alloc_rig.h"
 

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: Apache-2.0
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The forwarder against golden packets: packet in, action, the one counter that grows, and every byte that comes out.
  * Each case is a test of its own; `forwarder_test PATTERN` runs those whose name matches.

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: Apache-2.0
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Everything of ours that a kernel must take, on the kernel that runs: opens the data plane, attaches every program,
  * sends one connection through the allocator and one packet through the forwarder, adopts what is pinned, and takes
