@@ -63,7 +63,5 @@ struct agent {
 
 /* This server in the newest state; NULL: not in the fleet, or nothing read yet. */
 const struct fleet_server *agent_self(const struct agent *agent);
-/* Ends the loop soon; what is loaded stays loaded. */
-void agent_end(struct agent *agent);
 
 #endif

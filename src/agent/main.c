@@ -215,7 +215,7 @@ static void on_monitor_readable(uv_poll_t *poll, int status, int events)
 static void on_signal(uv_signal_t *handle, int number)
 {
 	log_line(LOG_NOTICE, "signal %d: ending; what is loaded stays and works", number);
-	agent_end(handle->data);
+	uv_stop(handle->loop);
 }
 
 static int open_netlink(struct agent *agent)
@@ -256,7 +256,7 @@ static int start_serving(struct agent *agent)
 	return follow_start(&agent->loop, agent->options.store, &hooks, &agent->follow);
 }
 
-void agent_end(struct agent *agent)
+static void close_handles(struct agent *agent)
 {
 	uv_handle_t *handles[] = {(uv_handle_t *)&agent->monitor_poll, (uv_handle_t *)&agent->settle,
 				  (uv_handle_t *)&agent->tick, (uv_handle_t *)&agent->terminate,
@@ -273,7 +273,7 @@ void agent_end(struct agent *agent)
 
 static void agent_close(struct agent *agent)
 {
-	agent_end(agent);
+	close_handles(agent);
 	while (uv_run(&agent->loop, UV_RUN_DEFAULT))
 		;
 	(void)uv_loop_close(&agent->loop);

@@ -310,7 +310,9 @@ int policies_reconcile(struct agent *agent)
 		const struct fleet_policy *policy = &fleet->policies[i];
 		uint32_t id = policy_id(policy->name);
 
-		err = write_policy(agent, policy, id);
+		/* Two names with one number, once in four thousand million pairs: the second is not merged, but
+		 * refused. */
+		err = find_policy(fleet, id) == policy ? write_policy(agent, policy, id) : -EEXIST;
 		if (!err)
 			err = write_cgroup(agent, policy, id);
 		snprintf(subject, sizeof(subject), "policy %s", policy->name);

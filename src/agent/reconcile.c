@@ -15,13 +15,6 @@
 /* How long an announcement waits for all hops before it is made with those there are. */
 #define HOPS_PATIENCE_MS 3000
 
-const struct fleet_server *agent_self(const struct agent *agent)
-{
-	if (!agent->state || !agent->state->fleet)
-		return NULL;
-	return fleet_find_server(agent->state->fleet, agent->options.server);
-}
-
 static void write_config(struct agent *agent)
 {
 	const struct fleet *fleet = agent->state->fleet;

@@ -29,7 +29,7 @@ static json_t *begin_run(struct agent *agent, const struct control_request *requ
 
 static void end_after_reply(uv_timer_t *timer)
 {
-	agent_end(timer->data);
+	uv_stop(timer->loop);
 }
 
 /* Down, and out: the reply is the last thing that this agent does. */
