@@ -70,8 +70,8 @@ int rtnl_way_get(struct rtnl *rtnl, uint32_t dest, struct rtnl_way *ret);
 int rtnl_neighbour_get(struct rtnl *rtnl, uint32_t ifindex, uint32_t addr, uint8_t ret[6]);
 /*
  * Asks the kernel to resolve a neighbour and to keep it fresh by itself ("managed"), where it can; an older kernel is
- * asked to resolve it once, and *managed is false: ask again when it goes stale. One that is permanent, or that somebody
- * else has managed, is left alone. managed may be NULL. Ours carry RTNL_PROTOCOL.
+ * asked to resolve it once, and *managed is false: ask again when it goes stale. One that is permanent, or that
+ * somebody else has managed, is left alone. managed may be NULL. Ours carry RTNL_PROTOCOL.
  */
 int rtnl_neighbour_keep(struct rtnl *rtnl, uint32_t ifindex, uint32_t addr, bool *managed);
 /* Ends the keeping; what is gone, or not ours, is fine. */

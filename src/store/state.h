@@ -80,9 +80,9 @@ struct state_txn {
 
 /*
  * Gives every site and server of `fleet` its id: the file's own, the one its name had before, or a fresh one: above all
- * that were ever given, and where nothing is left above, the lowest that never was. before: NULL for an empty store. With *why (the caller frees), and no id changed: -EEXIST: the
- * file gives an id that belongs to another name or contradicts the store; -ENOSPC: no ids are left. -ENOMEM: *why is
- * NULL.
+ * that were ever given, and where nothing is left above, the lowest that never was. before: NULL for an empty store.
+ * With *why (the caller frees), and no id changed: -EEXIST: the file gives an id that belongs to another name or
+ * contradicts the store; -ENOSPC: no ids are left. -ENOMEM: *why is NULL.
  */
 int state_assign_ids(struct fleet *fleet, const struct state *before, char **why);
 /*
