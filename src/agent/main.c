@@ -152,6 +152,18 @@ static bool went_back(struct agent *agent, const struct state *state)
 	return now < before;
 }
 
+/* Whether the newest state has what this run of the agent reported. */
+static bool report_stands(const struct agent *agent)
+{
+	const struct state *state = agent->state;
+
+	for (size_t i = 0; i < state->status_count; i++)
+		if (agent_self(agent) && state->statuses[i].server == agent_self(agent)->id)
+			return state->statuses[i].applied == agent->applied &&
+			       !strcmp(state->statuses[i].instance, agent->instance);
+	return false;
+}
+
 static void on_state(void *arg, struct state *state)
 {
 	struct agent *agent = arg;
@@ -162,6 +174,8 @@ static void on_state(void *arg, struct state *state)
 	}
 	state_free(agent->state);
 	agent->state = state;
+	if (!report_stands(agent))
+		agent->applied = 0; /* the store lost it: say it again */
 	reconcile(agent);
 }
 

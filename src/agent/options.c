@@ -5,6 +5,7 @@
 #include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "../abi/allocator.h"
 #include "version.h"
@@ -105,6 +106,19 @@ static int take(int option, struct options *options, int *status)
 	}
 }
 
+/* getopt_long() would take a beginning for the whole: a mistyped line must not start an agent. */
+static bool spelt_out(const char *word)
+{
+	size_t length = strcspn(word, "=");
+
+	if (strncmp(word, "--", 2) != 0 || length == 2)
+		return true;
+	for (const struct option *option = names; option->name; option++)
+		if (strlen(option->name) == length - 2 && !strncmp(option->name, word + 2, length - 2))
+			return true;
+	return false;
+}
+
 int options_parse(int argc, char **argv, struct options *ret, int *status)
 {
 	const char *store = getenv("BERTH_STORE");
@@ -116,6 +130,13 @@ int options_parse(int argc, char **argv, struct options *ret, int *status)
 	};
 	int option;
 
+	*status = 2;
+	for (int i = 1; i < argc; i++) {
+		if (!spelt_out(argv[i])) {
+			fprintf(stderr, "berthd: '%s' is no option: see berthd --help\n", argv[i]);
+			return 1;
+		}
+	}
 	while ((option = getopt_long(argc, argv, "h", names, NULL)) != -1)
 		if (take(option, &options, status))
 			return 1;

@@ -128,6 +128,8 @@ static void test_refused(void **state)
 	assert_refused("--server=", "--server");
 	assert_refused("--server a more", "'more'");
 	assert_refused("--server a --nonsense", "--help");
+	assert_refused("--serv a", "'--serv'");
+	assert_refused("--server a --gen", "'--gen'");
 	assert_refused("--server a --store", "--help");
 	assert_refused("--server a --destinations 0", "--destinations 0");
 	assert_refused("--server a --destinations -1", "--destinations -1");
