@@ -45,7 +45,9 @@ BPF_OBJECTS := $(BPF_PROGRAMS:%=$(ROOT)/bpf/%.bpf.o)
 SKELETONS := $(BPF_PROGRAMS:%=$(ROOT)/gen/%.skel.h)
 LIBS := $(patsubst %,$(BUILD)/%.a,$(filter-out cli agent,$(MODULES)))
 
-.PHONY: all lab tests fuzz sanitize lint format clean
+BENCH_OBJECTS := $(patsubst bench/%.c,$(BUILD)/bench/obj/%.o,$(wildcard bench/*.c bench/*/*.c))
+
+.PHONY: FORCE all lab tests bench fuzz sanitize lint format clean
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -133,6 +135,18 @@ $(BUILD)/test/bpf/%_test: test/bpf/%_test.c $(LIBS) | $(SKELETONS)
 	$(call say,CCLD,$@)
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(CFLAGS_ALL) -MMD -MP $(LDFLAGS) -o $@ $< $(filter-out test/bpf/%_test.c,$(wildcard test/bpf/*.c)) $(LIBS) $(LDLIBS) -lcmocka
+
+# One program for all suites.
+bench: $(BUILD)/bench/bench
+
+$(BUILD)/bench/obj/%.o: bench/%.c | $(SKELETONS)
+	$(call say,CC,$@)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(CFLAGS_ALL) -MMD -MP -c $< -o $@
+
+$(BUILD)/bench/bench: $(BENCH_OBJECTS) $(LIBS)
+	$(call say,LD,$@)
+	$(Q)$(CC) $(LDFLAGS) -pthread -o $@ $^ $(LDLIBS) -lm
 
 lint:
 	$(Q)script/check-includes
