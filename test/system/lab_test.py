@@ -186,7 +186,8 @@ def test_nothing_runs_in_a_lab_that_is_down(make_lab):
 
 def test_down_ends_what_runs_on_the_nodes(make_lab):
     lab = make_lab()
-    program = lab.node("fra-2").popen(["sleep", "1000"], policy="crawler")
+    program = lab.node("fra-2").popen(["sh", "-c", "echo there; exec sleep 1000"], policy="crawler")
+    assert program.stdout.readline() == "there\n"
     lab.down()
     assert program.wait(5) == -signal.SIGKILL
 

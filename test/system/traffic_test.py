@@ -74,10 +74,7 @@ def test_every_server_to_every_origin(lab):
     with EntryCount(lab) as entered, ThreadPoolExecutor(len(lab.servers)) as pool:
         opened = dict(zip(lab.servers, pool.map(
             lambda server: open_many(server, targets, tcp=EACH, udp=EACH), lab.servers)))
-        # Packets may still be on their way: the sums must meet.
-        wait_until(lambda: sums(lab, before)["came"] == entered.packets(), 10, "the last packets arrive")
-        entries = entered.packets()
-        total = sums(lab, before)
+        entries, total = wait_until(lambda: settled(lab, before, entered), 20, "the last packets arrive")
 
     for server, rows in opened.items():
         slices = server.slices(CRAWLER_ADDRESS)
@@ -110,6 +107,15 @@ def sums(lab, before):
     drops = {name: rose[name] for name in DROPS if rose[name]}
     return {"came": rose["wrap"] + rose["deliver_direct"] + sum(drops.values()), "drops": drops,
             **{name: rose[name] for name in ("wrap", "relay", "deliver_direct", "deliver_unwrap")}}
+
+
+def settled(lab, before, entered):
+    """(packets that came, sums) once no packet is on its way: the last ones of a connection come after its end."""
+    entries = entered.packets()
+    total = sums(lab, before)
+    if total["came"] == entries == entered.packets() and total == sums(lab, before):
+        return entries, total
+    return None
 
 
 def test_replies_enter_at_the_nearest_site(lab):
