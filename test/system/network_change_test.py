@@ -3,6 +3,7 @@
 loaded goes on, what cannot work is not announced, and nothing piles up."""
 
 import os
+import re
 import sqlite3
 import time
 from contextlib import closing, suppress
@@ -13,7 +14,6 @@ import yaml
 
 from lab.connections import hold_open, open_many, release
 from lab.fleet import CRAWLER_ADDRESS
-from lab.paths import LabError
 from lab.process import wait_until
 from lab.topology import POOL
 
@@ -225,8 +225,10 @@ def test_many_restarts_leave_nothing_behind(make_lab):
     held = hold_on([server], targets(lab))
 
     def things():
-        descriptors = os.listdir(f"/proc/{server.agent.pid()}/fd")
-        return server.host_state() | {"descriptors": len(descriptors), "journal": journal.read_text()}
+        # Not sockets: the connection that asked for the status may not have been closed at the other end yet.
+        links = [os.readlink(path) for path in Path(f"/proc/{server.agent.pid()}/fd").iterdir()]
+        descriptors = sorted(re.sub(r"\d+", "N", link) for link in links if not link.startswith("socket:"))
+        return server.host_state() | {"descriptors": descriptors, "journal": journal.read_text()}
     journal = server.run_dir / "host-settings"
     server.kill_agent()
     server.start_agent()
@@ -236,9 +238,6 @@ def test_many_restarts_leave_nothing_behind(make_lab):
         server.kill_agent()
         server.start_agent()
         server.wait_loaded()
-    # The connection that asked for the status may not have been closed at the other end yet.
-    with suppress(LabError):
-        wait_until(lambda: things() == before, 10, "nothing is left behind")
     assert things() == before
     assert server.status()["degraded"] == []
     assert_unbroken(held)
