@@ -33,6 +33,13 @@
 #define POLICY_SPREAD (1u << 0) /* a random slice each time; otherwise the destination picks it (sticky) */
 #define POLICY_UNCONNECTED_OWN (1u << 1) /* unconnected UDP leaves from the host's own address, else EPERM */
 
+/* What people call a policy: the fleet file's name; of `berth run` its selector, cut short when need be. */
+#define POLICY_NAME_MAX 128u
+
+struct policy_name {
+	char text[POLICY_NAME_MAX]; /* ends in 0 */
+};
+
 struct policy_slice {
 	__be32 addr;
 	__u32 first; /* first usable port, BERTH_PORT_FLOOR to 65,535 */

@@ -47,7 +47,9 @@
 	X(28, ECN_MISMATCH,        "ecn_mismatch",        "congestion marked on the wrap of a packet that cannot carry the mark") \
 	X(29, NO_HEADROOM,         "no_headroom",         "driver left no room in front of the packet for the wrap") \
 	/* allocator: further refusals */ \
-	X(30, REFUSED_BIND,        "refused_bind",        "the egress address cannot be bound here: not a local address (EADDRNOTAVAIL)")
+	X(30, REFUSED_BIND,        "refused_bind",        "the egress address cannot be bound here: not a local address (EADDRNOTAVAIL)") \
+	/* telling of refusals */ \
+	X(31, EVENT_LOST,          "event_lost",          "refusal without an event: many alike at once, or nobody read them")
 /* clang-format on */
 
 enum verdict {

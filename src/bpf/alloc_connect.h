@@ -17,6 +17,7 @@
 #include <bpf/bpf_core_read.h>
 #include <bpf/bpf_helpers.h>
 
+#include "alloc_events.h"
 #include "alloc_policy.h"
 #include "alloc_ports.h"
 #include "alloc_search.h"
@@ -34,9 +35,10 @@ struct tcp_sock {
 	struct tcp_options_received rx_opt;
 } __attribute__((preserve_access_index));
 
-static __always_inline int refuse(enum verdict verdict, int err)
+static __always_inline int refuse(const struct attempt *attempt, enum verdict verdict, int err)
 {
 	count(verdict);
+	event_of_call(attempt, verdict);
 	bpf_set_retval(err);
 	return REFUSE;
 }
@@ -87,21 +89,23 @@ static __always_inline void mss_limit(struct bpf_sock_addr *ctx, __u32 mss)
  * bind(). It stays, when it is the policy's, and free towards the new destination.
  */
 static __always_inline int connect_bound(struct bpf_sock_addr *ctx, struct socket_state *socket, struct search *search,
-					 __u32 port)
+					 __u32 port, const struct attempt *attempt)
 {
 	struct ports_key *key = &search->key;
 	int err;
 
 	key->egress = ctx->sk->src_ip4;
 	key->chunk = port >> CHUNK_SHIFT;
-	if (!policy_owns(search->policy, key->egress, port))
-		return refuse(VERDICT_REFUSED_BOUND, -EADDRNOTAVAIL);
+	if (!policy_owns(search->policy, key->egress, port)) {
+		waster_count(search->policy);
+		return refuse(attempt, VERDICT_REFUSED_BOUND, -EADDRNOTAVAIL);
+	}
 	if (!socket_holds(socket, key, port)) {
 		err = port_take(key, port, port + 1);
 		if (err == -ENOBUFS)
-			return refuse(VERDICT_REFUSED_TABLE_FULL, -EADDRNOTAVAIL);
+			return refuse(attempt, VERDICT_REFUSED_TABLE_FULL, -EADDRNOTAVAIL);
 		if (err < 0)
-			return refuse(VERDICT_REFUSED_FULL, -EADDRNOTAVAIL);
+			return refuse(attempt, VERDICT_REFUSED_FULL, -EADDRNOTAVAIL);
 		socket_hold(socket, key, port);
 	}
 	count(VERDICT_ALLOCATED);
@@ -109,31 +113,34 @@ static __always_inline int connect_bound(struct bpf_sock_addr *ctx, struct socke
 }
 
 static __always_inline int connect_unbound(struct bpf_sock_addr *ctx, struct socket_state *socket,
-					   struct search *search)
+					   struct search *search, struct attempt *attempt)
 {
 	int port;
 
 	if (search_begin(search))
-		return refuse(VERDICT_REFUSED_NO_POLICY, -EPERM);
+		return refuse(attempt, VERDICT_REFUSED_NO_POLICY, -EPERM);
 	if (!search->slice_count)
-		return refuse(VERDICT_REFUSED_NO_SLICE, -EADDRNOTAVAIL);
+		return refuse(attempt, VERDICT_REFUSED_NO_SLICE, -EADDRNOTAVAIL);
 	port = search_run(ctx, search);
 	if (port >= 0) {
 		socket_hold(socket, &search->key, port);
 		count(VERDICT_ALLOCATED);
 		return ALLOW;
 	}
+	attempt->used = search->used;
+	attempt->busy = search->busy;
 	if (!search->refused)
-		return refuse(VERDICT_REFUSED_FULL, -EADDRNOTAVAIL);
+		return refuse(attempt, VERDICT_REFUSED_FULL, -EADDRNOTAVAIL);
 	if (search->refused == -ENOBUFS)
-		return refuse(VERDICT_REFUSED_TABLE_FULL, -EADDRNOTAVAIL);
-	return refuse(VERDICT_REFUSED_BIND, -EADDRNOTAVAIL);
+		return refuse(attempt, VERDICT_REFUSED_TABLE_FULL, -EADDRNOTAVAIL);
+	return refuse(attempt, VERDICT_REFUSED_BIND, -EADDRNOTAVAIL);
 }
 
 /* dest: as struct inet_addr has it. */
 static __always_inline int connect_judge(struct bpf_sock_addr *ctx, const struct inet_addr *dest)
 {
 	struct search search = {};
+	struct attempt attempt = {.dest = *dest, .dest_port = ctx->user_port, .proto = ctx->protocol};
 	struct socket_state *socket;
 	struct policy *policy;
 	bool udp = ctx->protocol == IPPROTO_UDP;
@@ -144,17 +151,18 @@ static __always_inline int connect_judge(struct bpf_sock_addr *ctx, const struct
 	socket = socket_judged(ctx, &search.policy);
 	if (search.policy == POLICY_NONE)
 		return ALLOW;
+	attempt.policy = search.policy;
 	if (!socket)
-		return refuse(VERDICT_REFUSED_TABLE_FULL, -EADDRNOTAVAIL);
+		return refuse(&attempt, VERDICT_REFUSED_TABLE_FULL, -EADDRNOTAVAIL);
 	policy = policy_find(search.policy);
 	if (!policy)
-		return refuse(VERDICT_REFUSED_NO_POLICY, -EPERM);
+		return refuse(&attempt, VERDICT_REFUSED_NO_POLICY, -EPERM);
 	mss = policy->mss;
 	port = source_port(ctx->sk);
 	if (policy_excepts(search.policy, dest)) {
 		/* From an egress address it would get no answer. */
 		if (port && policy_owns(search.policy, ctx->sk->src_ip4, port))
-			return refuse(VERDICT_REFUSED_BOUND, -EADDRNOTAVAIL);
+			return refuse(&attempt, VERDICT_REFUSED_BOUND, -EADDRNOTAVAIL);
 		count(VERDICT_EXCEPTED);
 		return ALLOW;
 	}
@@ -162,7 +170,7 @@ static __always_inline int connect_judge(struct bpf_sock_addr *ctx, const struct
 	if (udp && (!ctx->user_port || policy_serves(search.policy, port)))
 		return ALLOW;
 	if (!inet_addr_is_mapped(dest))
-		return refuse(VERDICT_REFUSED_IPV6, -ENETUNREACH);
+		return refuse(&attempt, VERDICT_REFUSED_IPV6, -ENETUNREACH);
 
 	search.key.dest = dest->word[3];
 	search.key.dest_port = ctx->user_port;
@@ -170,8 +178,8 @@ static __always_inline int connect_judge(struct bpf_sock_addr *ctx, const struct
 	if (!udp)
 		mss_limit(ctx, mss);
 	if (port)
-		return connect_bound(ctx, socket, &search, port);
-	return connect_unbound(ctx, socket, &search);
+		return connect_bound(ctx, socket, &search, port, &attempt);
+	return connect_unbound(ctx, socket, &search, &attempt);
 }
 
 /*
@@ -181,6 +189,7 @@ static __always_inline int connect_judge(struct bpf_sock_addr *ctx, const struct
 static __always_inline int sendmsg_judge(struct bpf_sock_addr *ctx, const struct inet_addr *dest)
 {
 	struct socket_state *socket = bpf_sk_storage_get(&sockets, ctx->sk, NULL, 0);
+	struct attempt attempt = {.dest = *dest, .dest_port = ctx->user_port, .proto = IPPROTO_UDP};
 	__u32 port;
 
 	if (!socket || socket->policy == POLICY_NONE || !ctx->user_port)
@@ -188,8 +197,9 @@ static __always_inline int sendmsg_judge(struct bpf_sock_addr *ctx, const struct
 	if (inet_addr_is_mapped(dest) && socket->held && socket->key.dest == dest->word[3] &&
 	    socket->key.dest_port == (__be16)ctx->user_port)
 		return ALLOW; /* where it is connected to */
+	attempt.policy = socket->policy;
 	if (!policy_find(socket->policy))
-		return refuse(VERDICT_REFUSED_NO_POLICY, -EPERM);
+		return refuse(&attempt, VERDICT_REFUSED_NO_POLICY, -EPERM);
 	if (policy_excepts(socket->policy, dest)) {
 		count(VERDICT_EXCEPTED);
 		return ALLOW;
@@ -200,7 +210,7 @@ static __always_inline int sendmsg_judge(struct bpf_sock_addr *ctx, const struct
 	if (policy_flags(socket->policy) & POLICY_UNCONNECTED_OWN &&
 	    !policy_owns(socket->policy, ctx->sk->src_ip4, port))
 		return ALLOW;
-	return refuse(VERDICT_REFUSED_UNCONNECTED, -EPERM);
+	return refuse(&attempt, VERDICT_REFUSED_UNCONNECTED, -EPERM);
 }
 
 #endif

@@ -21,6 +21,7 @@
 #include <bpf/bpf_endian.h>
 #include <bpf/bpf_helpers.h>
 
+#include "alloc_events.h"
 #include "alloc_policy.h"
 #include "alloc_socket.h"
 #include "counters.h"
@@ -63,8 +64,8 @@ static __always_inline bool udp_is_own(const struct flow *flow, __u32 policy, __
 	return policy_flags(policy) & POLICY_UNCONNECTED_OWN && !policy_owns(policy, flow->source, port);
 }
 
-/* True: the packet may leave. */
-static __always_inline bool egress_judge(struct __sk_buff *skb, struct bpf_sock *sk)
+/* True: the packet may leave. Otherwise *attempt is told of. */
+static __always_inline bool egress_judge(struct __sk_buff *skb, struct bpf_sock *sk, struct attempt *attempt)
 {
 	__u32 type = sk->type, proto = sk->protocol;
 	bool tcp = socket_is_tcp(type, proto), udp = socket_is_udp(type, proto);
@@ -80,8 +81,12 @@ static __always_inline bool egress_judge(struct __sk_buff *skb, struct bpf_sock 
 	policy = socket ? socket->policy : policy_of_skb(skb);
 	if (policy == POLICY_NONE)
 		return true;
+	attempt->policy = policy;
+	attempt->proto = proto;
 	if (!flow_read(skb, &flow, tcp || udp))
 		return false;
+	attempt->dest = flow.dest;
+	attempt->dest_port = flow.ports[1];
 	if (socket && flow_is_held(&flow, socket, proto))
 		return true;
 	if (policy_excepts(policy, &flow.dest))

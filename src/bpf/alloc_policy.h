@@ -52,6 +52,15 @@ struct {
 	__type(value, __u32);
 } serves SEC(".maps");
 
+/* Not for the programs: whoever reads the pins without an agent finds the names here. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, POLICIES_MAX);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, __u32);
+	__type(value, struct policy_name);
+} policy_names SEC(".maps");
+
 /* As struct except_key has it: network byte order, IPv4 as ::ffff:a.b.c.d. */
 struct inet_addr {
 	__be32 word[4];

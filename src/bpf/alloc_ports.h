@@ -243,4 +243,33 @@ __noinline int ports_give(const struct ports_key *held, __u32 port)
 	return 0;
 }
 
+/* How many bits of a word are set. */
+static __always_inline __u32 bits_count(__u64 word)
+{
+	word -= word >> 1 & 0x5555555555555555ull;
+	word = (word & 0x3333333333333333ull) + (word >> 2 & 0x3333333333333333ull);
+	word = (word + (word >> 4)) & 0x0f0f0f0f0f0f0f0full;
+	return word * 0x0101010101010101ull >> 56;
+}
+
+/* How many ports in [first, end), both in the key's chunk, are in use: for telling, read without the lock. */
+__noinline int ports_count(const struct ports_key *wanted, __u32 first, __u32 end)
+{
+	struct ports_key key;
+	struct ports *entry;
+	__u32 word, sum = 0;
+
+	if (!wanted)
+		return 0;
+	key = *wanted;
+	first -= (__u32)key.chunk << CHUNK_SHIFT;
+	end -= (__u32)key.chunk << CHUNK_SHIFT;
+	entry = bpf_map_lookup_elem(&ports, &key);
+	if (!entry)
+		return 0;
+	for (word = 0; word < CHUNK_WORDS; word++)
+		sum += bits_count(entry->bits[word] & word_range(word, first, end));
+	return sum;
+}
+
 #endif

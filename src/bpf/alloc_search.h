@@ -44,7 +44,9 @@ struct search {
 	__u32 chunk_seen; /* those of them done with */
 	__u32 first; /* ports of the slice in this chunk: [first, end) */
 	__u32 end;
-	__u32 tries; /* ports that turned out to be somebody else's */
+	__u32 used; /* ports in use towards the destination in what was seen so far */
+	__u32 busy; /* ports that turned out to be somebody else's */
+	__u32 tries; /* steps that led nowhere */
 	__s32 refused; /* 0, or -errno of what failed for a reason other than a port in use */
 };
 
@@ -206,9 +208,13 @@ static __always_inline bool search_goes_on(struct search *search, int outcome)
 	switch (outcome) {
 	case -EADDRINUSE:
 		count(VERDICT_PORT_BUSY);
-		return ++search->tries < SEARCH_TRIES;
+		search->busy++;
+		/* fallthrough */
 	case -EAGAIN:
-		return ++search->tries < SEARCH_TRIES;
+		if (++search->tries < SEARCH_TRIES)
+			return true;
+		search->used += ports_count(&search->key, search->first, search->end);
+		return false;
 	case -ENOBUFS: /* no room for this chunk's entry; another chunk may have one */
 		search->refused = outcome;
 		/* fallthrough */
@@ -234,6 +240,8 @@ __noinline int search_step(struct bpf_sock_addr *ctx, struct search *search)
 	err = search_aim(search);
 	if (!err) {
 		port = port_take(&search->key, search->first, search->end);
+		if (port == -ENOSPC)
+			search->used += search->end - search->first;
 		err = port < 0 ? port : port_bind(ctx, &search->key, port);
 		if (!err)
 			return port;

@@ -19,6 +19,7 @@
 
 #include "alloc_connect.h"
 #include "alloc_egress.h"
+#include "alloc_events.h"
 #include "alloc_policy.h"
 #include "alloc_socket.h"
 #include "counters.h"
@@ -95,13 +96,15 @@ int sendmsg6(struct bpf_sock_addr *ctx)
 SEC("cgroup_skb/egress")
 int egress(struct __sk_buff *skb)
 {
+	struct attempt attempt = {};
 	struct bpf_sock *sk = skb->sk;
 
 	if (sk)
 		sk = bpf_sk_fullsock(sk);
-	if (!sk || egress_judge(skb, sk))
+	if (!sk || egress_judge(skb, sk, &attempt))
 		return ALLOW;
 	count(VERDICT_REFUSED_EGRESS);
+	event_of_packet(skb, &attempt, VERDICT_REFUSED_EGRESS);
 	return REFUSE;
 }
 
