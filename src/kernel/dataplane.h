@@ -86,6 +86,11 @@ struct dataplane_policy {
 
 int dataplane_policy_write(struct dataplane *dp, uint32_t id, const struct policy *policy);
 int dataplane_policy_remove(struct dataplane *dp, uint32_t id);
+/* -ENOENT: there is none. */
+int dataplane_policy_read(const struct dataplane *dp, uint32_t id, struct policy *ret);
+/* What people call it (policynames.h). The name outlives the policy: what is refused for want of it can still be told
+   by name. Cut short when it is too long. */
+int dataplane_policy_name(struct dataplane *dp, uint32_t id, const char *name);
 int dataplane_policy_list(const struct dataplane *dp, struct dataplane_policy **ret, size_t *count);
 
 /* Which policy a cgroup (by id) is under; POLICY_NONE is one. */

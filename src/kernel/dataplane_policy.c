@@ -91,6 +91,58 @@ int dataplane_policy_remove(struct dataplane *dp, uint32_t id)
 	return entry_remove(dp, "policies", &id);
 }
 
+int dataplane_policy_read(const struct dataplane *dp, uint32_t id, struct policy *ret)
+{
+	struct policy policy;
+	int fd = dataplane_map(dp, "policies");
+
+	if (fd < 0)
+		return fd;
+	if (bpf_map_lookup_elem(fd, &id, &policy) < 0)
+		return -errno;
+	*ret = policy;
+	return 0;
+}
+
+/* An entry of `policy_names`. */
+struct name_entry {
+	uint32_t id;
+	struct policy_name name;
+};
+
+/* Takes the names of policies that are gone. */
+static int names_sweep(const struct dataplane *dp)
+{
+	struct entry_list list = {.size = sizeof(struct name_entry),
+				  .key_offset = offsetof(struct name_entry, id),
+				  .value_offset = offsetof(struct name_entry, name)};
+	int err = entry_list_read(dp, "policy_names", sizeof(uint32_t), &list);
+	struct policy policy;
+
+	for (size_t i = 0; !err && i < list.count; i++) {
+		uint32_t id = ((const struct name_entry *)list.items)[i].id;
+
+		if (dataplane_policy_read(dp, id, &policy) == -ENOENT)
+			err = entry_remove(dp, "policy_names", &id);
+	}
+	free(list.items);
+	return err;
+}
+
+int dataplane_policy_name(struct dataplane *dp, uint32_t id, const char *name)
+{
+	struct policy_name entry = {0};
+	size_t len = strlen(name);
+	int err;
+
+	memcpy(entry.text, name, len < sizeof(entry.text) ? len : sizeof(entry.text) - 1);
+	err = entry_write(dp, "policy_names", &id, &entry);
+	if (err != -E2BIG)
+		return err;
+	err = names_sweep(dp);
+	return err ? err : entry_write(dp, "policy_names", &id, &entry);
+}
+
 int dataplane_policy_list(const struct dataplane *dp, struct dataplane_policy **ret, size_t *count)
 {
 	struct entry_list list = {.size = sizeof(**ret),
