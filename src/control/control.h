@@ -10,6 +10,9 @@
  *             {"version": 1, "verb": "run", "cgroup": "/user.slice/berth-run-77", "select": "country=DE"}
  *             {"version": 1, "verb": "run-end", "cgroup": "/user.slice/berth-run-77"}
  *             {"version": 1, "verb": "detach"}
+ *             {"version": 1, "verb": "refusals"}
+ *             {"version": 1, "verb": "usage", "top": 10}
+ *             {"version": 1, "verb": "wasters"}
  *   reply     {"version": 1, "ok": true, ...}
  *             {"version": 1, "error": {"code": "ENOENT", "text": "no policy here selects country=DE"}}
  *
@@ -17,8 +20,8 @@
  * wrong type and a field that the verb does not have are refused (an agent that ignored a field of a newer client
  * would do less than it was asked). Clients ignore fields of a reply that they don't know.
  *
- * The agent lets everybody who may open the socket ask for `status`; the other verbs need a peer with user id 0
- * (SO_PEERCRED), see control_verb_needs_root().
+ * The agent lets everybody who may open the socket ask for `status`, `refusals`, `usage` and `wasters`; the other verbs
+ * need a peer with user id 0 (SO_PEERCRED), see control_verb_needs_root().
  */
 #ifndef BERTH_CONTROL_CONTROL_H
 #define BERTH_CONTROL_CONTROL_H
@@ -27,6 +30,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+
+#include "../abi/report.h"
 
 #define CONTROL_VERSION 1
 #define CONTROL_SOCKET "berthd.sock" /* below the agent's run directory */
@@ -66,12 +71,21 @@ int control_frame(const json_t *message, void **ret, size_t *size);
 /*
  * Requests.
  */
-enum control_verb { CONTROL_STATUS, CONTROL_RUN, CONTROL_RUN_END, CONTROL_DETACH };
+enum control_verb {
+	CONTROL_STATUS,
+	CONTROL_RUN,
+	CONTROL_RUN_END,
+	CONTROL_DETACH,
+	CONTROL_REFUSALS,
+	CONTROL_USAGE,
+	CONTROL_WASTERS,
+};
 
 struct control_request {
 	enum control_verb verb;
 	const char *cgroup; /* run, run-end: path below the agent's cgroup root, starts with '/', no "." or ".." */
 	const char *selector; /* run: text, as a policy's `select` */
+	uint32_t top; /* usage: how many destinations, 1 to USE_TOP_MAX */
 };
 
 bool control_verb_needs_root(enum control_verb verb);
@@ -140,6 +154,9 @@ struct control_status {
 json_t *control_reply_ok(void);
 json_t *control_reply_status(const struct control_status *status);
 json_t *control_reply_run(uint32_t policy);
+json_t *control_reply_refusals(const struct refusals *refusals);
+json_t *control_reply_usage(const struct use *use);
+json_t *control_reply_wasters(const struct wastes *wastes);
 /* err: negative errno; one that has no name in the protocol goes out as EIO. */
 json_t *control_reply_error(int err, const char *text);
 
@@ -154,6 +171,12 @@ int control_reply_check(const json_t *reply, int *code, const char **text);
 /* Lists and texts of *ret live until control_status_clear(). -EBADMSG with *why (the caller frees); -ENOMEM. */
 int control_status_decode(json_t *reply, struct control_status *ret, char **why);
 void control_status_clear(struct control_status *status); /* only for decoded ones, or zeros */
+/* Errors as with control_status_decode(). What is decoded is the caller's: control_refusals_clear(), use_clear(),
+   wasters_clear(). */
+int control_refusals_decode(const json_t *reply, struct refusals *ret, char **why);
+void control_refusals_clear(struct refusals *refusals);
+int control_usage_decode(const json_t *reply, struct use *ret, char **why);
+int control_wasters_decode(const json_t *reply, struct wastes *ret, char **why);
 
 /*
  * The client: one request, one reply, blocking for timeout_ms in all. 0: *ret is the agent's "ok" reply, the caller's

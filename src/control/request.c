@@ -10,6 +10,7 @@
 
 #define FIELD_CGROUP (1u << 0)
 #define FIELD_SELECT (1u << 1)
+#define FIELD_TOP (1u << 2)
 
 static const struct {
 	const char *name;
@@ -20,6 +21,9 @@ static const struct {
 	[CONTROL_RUN] = {"run", FIELD_CGROUP | FIELD_SELECT, true},
 	[CONTROL_RUN_END] = {"run-end", FIELD_CGROUP, true},
 	[CONTROL_DETACH] = {"detach", 0, true},
+	[CONTROL_REFUSALS] = {"refusals", 0, false},
+	[CONTROL_USAGE] = {"usage", FIELD_TOP, false},
+	[CONTROL_WASTERS] = {"wasters", 0, false},
 };
 
 #define VERB_COUNT (sizeof(verbs) / sizeof(verbs[0]))
@@ -42,7 +46,8 @@ json_t *control_request_encode(const struct control_request *request)
 	if (!message)
 		return NULL;
 	if ((fields & FIELD_CGROUP && set_string(message, "cgroup", request->cgroup)) ||
-	    (fields & FIELD_SELECT && set_string(message, "select", request->selector))) {
+	    (fields & FIELD_SELECT && set_string(message, "select", request->selector)) ||
+	    (fields & FIELD_TOP && json_object_set_new(message, "top", json_integer(request->top)))) {
 		json_decref(message);
 		return NULL;
 	}
@@ -90,6 +95,8 @@ static int fields_check(const json_t *message, enum control_verb verb, char **wh
 			continue;
 		if (strcmp(key, "select") == 0 && fields & FIELD_SELECT)
 			continue;
+		if (strcmp(key, "top") == 0 && fields & FIELD_TOP)
+			continue;
 		return fault_say(-EINVAL, why, "%s takes no field \"%.64s\"", verbs[verb].name, key);
 	}
 	return 0;
@@ -105,6 +112,19 @@ static int text_decode(const json_t *message, enum control_verb verb, const char
 		return fault_say(-EINVAL, why, "the field \"%s\" has %zu bytes, it takes 1 to %u", key,
 				 json_string_length(value), CONTROL_TEXT_MAX);
 	*ret = json_string_value(value);
+	return 0;
+}
+
+static int number_decode(const json_t *message, enum control_verb verb, const char *key, uint32_t max, uint32_t *ret,
+			 char **why)
+{
+	const json_t *value = json_object_get(message, key);
+	json_int_t number = json_integer_value(value);
+
+	if (!json_is_integer(value) || number < 1 || number > max)
+		return fault_say(-EINVAL, why, "%s needs the field \"%s\", a number from 1 to %u", verbs[verb].name,
+				 key, max);
+	*ret = (uint32_t)number;
 	return 0;
 }
 
@@ -137,6 +157,8 @@ int control_request_decode(const json_t *message, struct control_request *ret, c
 		err = text_decode(message, request.verb, "cgroup", &request.cgroup, why);
 	if (!err && verbs[request.verb].fields & FIELD_SELECT)
 		err = text_decode(message, request.verb, "select", &request.selector, why);
+	if (!err && verbs[request.verb].fields & FIELD_TOP)
+		err = number_decode(message, request.verb, "top", USE_TOP_MAX, &request.top, why);
 	if (!err && request.cgroup && !path_plain(request.cgroup))
 		err = fault_say(-EINVAL, why, "\"%.256s\" is not a path below the agent's cgroup root", request.cgroup);
 	if (!err)

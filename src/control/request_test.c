@@ -39,20 +39,24 @@ static int verdict(const char *text)
 static void test_round(void **state)
 {
 	const struct control_request requests[] = {
-		{CONTROL_STATUS, NULL, NULL},
-		{CONTROL_RUN, "/user.slice/berth-run-7", "country=DE,product=*"},
-		{CONTROL_RUN_END, "/user.slice/berth-run-7", NULL},
-		{CONTROL_DETACH, NULL, NULL},
+		{.verb = CONTROL_STATUS},
+		{.verb = CONTROL_RUN, .cgroup = "/user.slice/berth-run-7", .selector = "country=DE,product=*"},
+		{.verb = CONTROL_RUN_END, .cgroup = "/user.slice/berth-run-7"},
+		{.verb = CONTROL_DETACH},
+		{.verb = CONTROL_REFUSALS},
+		{.verb = CONTROL_USAGE, .top = 25},
+		{.verb = CONTROL_WASTERS},
 	};
 
 	(void)state;
-	for (size_t i = 0; i < 4; i++) {
+	for (size_t i = 0; i < sizeof(requests) / sizeof(requests[0]); i++) {
 		json_t *message = control_request_encode(&requests[i]);
 		struct control_request back;
 		char *why = NULL;
 
 		assert_int_equal(control_request_decode(message, &back, &why), 0);
 		assert_int_equal(back.verb, requests[i].verb);
+		assert_int_equal(back.top, requests[i].top);
 		for (size_t j = 0; j < 2; j++) {
 			const char *sent = j ? requests[i].cgroup : requests[i].selector;
 			const char *got = j ? back.cgroup : back.selector;
@@ -81,6 +85,12 @@ static void test_refused(void **state)
 	assert_int_equal(verdict("{\"version\":1,\"verb\":\"run\",\"select\":\"a=b\"}"), -EINVAL);
 	assert_int_equal(verdict("{\"version\":1,\"verb\":\"run\",\"select\":[],\"cgroup\":\"/a\"}"), -EINVAL);
 	assert_int_equal(verdict("{\"version\":1,\"verb\":\"run\",\"select\":\"\",\"cgroup\":\"/a\"}"), -EINVAL);
+	assert_int_equal(verdict("{\"version\":1,\"verb\":\"usage\",\"top\":1000}"), 0);
+	assert_int_equal(verdict("{\"version\":1,\"verb\":\"usage\",\"top\":1001}"), -EINVAL);
+	assert_int_equal(verdict("{\"version\":1,\"verb\":\"usage\",\"top\":0}"), -EINVAL);
+	assert_int_equal(verdict("{\"version\":1,\"verb\":\"usage\",\"top\":\"9\"}"), -EINVAL);
+	assert_int_equal(verdict("{\"version\":1,\"verb\":\"usage\"}"), -EINVAL);
+	assert_int_equal(verdict("{\"version\":1,\"verb\":\"wasters\",\"top\":9}"), -EINVAL);
 	assert_int_equal(verdict("{\"version\":1,\"verb\":\"run-end\",\"select\":\"a=b\",\"cgroup\":\"/a\"}"), -EINVAL);
 }
 
@@ -97,7 +107,7 @@ static void test_cgroup_paths(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-		const struct control_request request = {CONTROL_RUN_END, cases[i].path, NULL};
+		const struct control_request request = {.verb = CONTROL_RUN_END, .cgroup = cases[i].path};
 		json_t *message = control_request_encode(&request);
 		struct control_request back;
 		char *why = NULL;
@@ -111,7 +121,7 @@ static void test_cgroup_paths(void **state)
 static void test_text_limit(void **state)
 {
 	char text[CONTROL_TEXT_MAX + 2] = "/";
-	struct control_request request = {CONTROL_RUN_END, text, NULL};
+	struct control_request request = {.verb = CONTROL_RUN_END, .cgroup = text};
 
 	(void)state;
 	memset(text + 1, 'x', CONTROL_TEXT_MAX - 1);
@@ -134,6 +144,9 @@ static void test_root(void **state)
 	assert_true(control_verb_needs_root(CONTROL_RUN));
 	assert_true(control_verb_needs_root(CONTROL_RUN_END));
 	assert_true(control_verb_needs_root(CONTROL_DETACH));
+	assert_false(control_verb_needs_root(CONTROL_REFUSALS));
+	assert_false(control_verb_needs_root(CONTROL_USAGE));
+	assert_false(control_verb_needs_root(CONTROL_WASTERS));
 }
 
 int main(void)
