@@ -24,6 +24,7 @@
 #include "uplinks.h"
 
 struct control_server;
+struct refusals_heard;
 
 struct agent {
 	struct options options;
@@ -38,6 +39,7 @@ struct agent {
 	struct rtnl_monitor *monitor;
 	struct follow *follow;
 	struct control_server *control;
+	struct refusals_heard *refusals; /* NULL: events cannot be heard */
 
 	struct state *state; /* newest from the store; NULL before the first */
 	struct tables *tables; /* loaded; NULL before the first */

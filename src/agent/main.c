@@ -20,6 +20,7 @@
 #include "control_server.h"
 #include "log.h"
 #include "reconcile.h"
+#include "refusals.h"
 #include "rundir.h"
 #include "version.h"
 
@@ -197,7 +198,10 @@ static void on_settled(uv_timer_t *timer)
 
 static void on_tick(uv_timer_t *timer)
 {
-	reconcile_again(timer->data);
+	struct agent *agent = timer->data;
+
+	reconcile_again(agent);
+	refusals_tick(agent->refusals);
 }
 
 /* Routes that we added come back as events too: they are no news. Ours that went may have been taken away. */
@@ -256,6 +260,7 @@ static void start_watching(struct agent *agent)
 	uv_timer_start(&agent->tick, on_tick, TICK_MS, TICK_MS);
 	uv_signal_start(&agent->terminate, on_signal, SIGTERM);
 	uv_signal_start(&agent->interrupt, on_signal, SIGINT);
+	problems_settle(&agent->problems, "events", refusals_start(agent, &agent->refusals), NULL);
 }
 
 static int start_serving(struct agent *agent)
@@ -280,6 +285,8 @@ static void close_handles(struct agent *agent)
 	agent->follow = NULL;
 	control_server_stop(agent->control);
 	agent->control = NULL;
+	refusals_stop(agent->refusals);
+	agent->refusals = NULL;
 	for (size_t i = 0; i < sizeof(handles) / sizeof(handles[0]); i++)
 		if (handles[i]->type != UV_UNKNOWN_HANDLE && !uv_is_closing(handles[i]))
 			uv_close(handles[i], NULL);

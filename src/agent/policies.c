@@ -161,6 +161,8 @@ static int write_policy(struct agent *agent, const struct fleet_policy *from, ui
 	if (!err)
 		err = dataplane_serves_replace(agent->dataplane, id, from->serve, from->serve_count);
 	if (!err)
+		err = dataplane_policy_name(agent->dataplane, id, from->name);
+	if (!err)
 		err = dataplane_policy_write(agent->dataplane, id, &policy);
 	return err;
 }

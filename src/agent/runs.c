@@ -69,17 +69,31 @@ static int find_cgroup(const struct agent *agent, const char *cgroup, uint64_t *
 	return err;
 }
 
-static uint32_t run_policy_id(const char *selector)
+/* No policy of a fleet file has a ':' in its name. The caller frees; NULL: no memory. */
+static char *run_policy_name(const char *selector)
 {
 	char *name;
-	uint32_t id;
 
-	/* No policy of a fleet file has a ':' in its name. */
-	if (asprintf(&name, "run:%s", selector) < 0)
-		return POLICY_NONE;
-	id = policy_id(name);
+	return asprintf(&name, "run:%s", selector) < 0 ? NULL : name;
+}
+
+static uint32_t run_policy_id(const char *selector)
+{
+	char *name = run_policy_name(selector);
+	uint32_t id = name ? policy_id(name) : POLICY_NONE;
+
 	free(name);
 	return id;
+}
+
+/* So that what the policy refuses can be told by name. */
+static void name_run_policy(struct agent *agent, const struct run *run)
+{
+	char *name = run_policy_name(run->selector);
+
+	if (name)
+		(void)dataplane_policy_name(agent->dataplane, run->policy, name);
+	free(name);
 }
 
 /* Takes over cgroup and selector, whatever it returns. */
@@ -191,6 +205,7 @@ static int write_run(struct agent *agent, const struct selector *selector, const
 {
 	int err = write_run_policy(agent, selector, run->policy);
 
+	name_run_policy(agent, run);
 	if (!err)
 		err = dataplane_cgroup_write(agent->dataplane, run->id, run->policy);
 	if (err)

@@ -5,9 +5,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../core/portuse.h"
 #include "../kernel/teardown.h"
+#include "../kernel/usage.h"
+#include "../kernel/wasters.h"
 #include "agent.h"
 #include "log.h"
+#include "refusals.h"
 #include "runs.h"
 #include "status.h"
 
@@ -54,6 +58,48 @@ static json_t *detach(struct agent *agent)
 	return reply;
 }
 
+static json_t *failed(int err, char *why)
+{
+	json_t *reply = control_reply_error(err, why ? why : strerror(-err));
+
+	free(why);
+	return reply;
+}
+
+static json_t *tell_refusals(struct agent *agent)
+{
+	return agent->refusals ? refusals_reply(agent->refusals)
+			       : control_reply_error(-EIO, "the agent hears no events: see berth doctor");
+}
+
+static json_t *tell_usage(const struct agent *agent, size_t top)
+{
+	struct use use;
+	char *why = NULL;
+	json_t *reply;
+	int err = usage_read(agent->options.bpffs, top, &use, &why);
+
+	if (err)
+		return failed(err, why);
+	reply = control_reply_usage(&use);
+	use_clear(&use);
+	return reply;
+}
+
+static json_t *tell_wasters(const struct agent *agent)
+{
+	struct wastes wastes;
+	char *why = NULL;
+	json_t *reply;
+	int err = wasters_read(agent->options.bpffs, &wastes, &why);
+
+	if (err)
+		return failed(err, why);
+	reply = control_reply_wasters(&wastes);
+	wasters_clear(&wastes);
+	return reply;
+}
+
 json_t *verb_answer(struct agent *agent, const struct control_request *request)
 {
 	if (agent->detached)
@@ -68,6 +114,12 @@ json_t *verb_answer(struct agent *agent, const struct control_request *request)
 		return control_reply_ok();
 	case CONTROL_DETACH:
 		return detach(agent);
+	case CONTROL_REFUSALS:
+		return tell_refusals(agent);
+	case CONTROL_USAGE:
+		return tell_usage(agent, request->top);
+	case CONTROL_WASTERS:
+		return tell_wasters(agent);
 	}
 	return control_reply_error(-ENOSYS, "unknown verb");
 }
