@@ -17,14 +17,17 @@ static const struct verb verbs[] = {
 	 verb_apply},
 	{"plan", "FILE", 1, 1, OPTION_JSON, false, "show what apply would change", "The same as apply --dry-run.",
 	 verb_plan},
-	{"show", "[WHAT]", 0, 1, OPTION_JSON | OPTION_ALL, false, "show the fleet and who has what",
+	{"show", "[WHAT]", 0, 1, OPTION_JSON | OPTION_ALL | OPTION_TOP, false, "show the fleet and who has what",
 	 "WHAT is one of:\n"
 	 "  fleet      sites and pools, and how much of them is in use\n"
 	 "  servers    and whether they have loaded the newest revision\n"
 	 "  addresses  with tags, used and free slices\n"
 	 "  slices     that are not free: home, owner, state\n"
 	 "  policies   who gets which addresses\n"
-	 "  counters   what forwarder, guard and allocator of this server decided; needs no agent",
+	 "  counters   what forwarder, guard and allocator of this server decided; needs no agent\n"
+	 "  usage      ports in use on this server, by slice, policy and destination (--top N); needs no agent\n"
+	 "  refusals   what this server's allocator refused, to whom, and who holds the ports\n"
+	 "  wasters    programs on this server that hold ports badly; needs no agent",
 	 verb_show},
 	{"run", "--select S -- COMMAND [ARGS]", 0, 0, OPTION_SELECT, true,
 	 "run a command with egress addresses of its own",

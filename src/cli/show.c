@@ -13,15 +13,19 @@
 
 static const struct subject {
 	const char *name;
-	int (*show)(const struct state *state, const struct arguments *arguments);
+	int (*show)(const struct state *state, const struct arguments *arguments); /* from the store; or */
+	int (*show_here)(const struct places *places, const struct arguments *arguments); /* of this server */
 	const char *summary;
 } subjects[] = {
-	{"fleet", show_fleet, "sites and pools, and how much of them is in use"},
-	{"servers", show_servers, "and whether they have loaded the newest revision"},
-	{"addresses", show_addresses, "with tags, used and free slices"},
-	{"slices", show_slices, "that are not free: home, owner, state"},
-	{"policies", show_policies, "who gets which addresses"},
-	{"counters", NULL, "what forwarder, guard and allocator of this server decided"},
+	{"fleet", show_fleet, NULL, "sites and pools, and how much of them is in use"},
+	{"servers", show_servers, NULL, "and whether they have loaded the newest revision"},
+	{"addresses", show_addresses, NULL, "with tags, used and free slices"},
+	{"slices", show_slices, NULL, "that are not free: home, owner, state"},
+	{"policies", show_policies, NULL, "who gets which addresses"},
+	{"counters", NULL, show_counters, "what forwarder, guard and allocator of this server decided"},
+	{"usage", NULL, show_usage, "ports in use on this server, by slice, policy and destination"},
+	{"refusals", NULL, show_refusals, "what this server's allocator refused, to whom, and who holds the ports"},
+	{"wasters", NULL, show_wasters, "programs on this server that hold ports badly"},
 };
 
 #define SUBJECT_COUNT (sizeof(subjects) / sizeof(subjects[0]))
@@ -75,7 +79,7 @@ static int show_subject(const struct subject *subject, const struct arguments *a
 	if (subject->show)
 		exit_code = show_from_store(subject, places.store, arguments);
 	else
-		exit_code = show_counters(&places, arguments);
+		exit_code = subject->show_here(&places, arguments);
 	places_clear(&places);
 	return exit_code;
 }

@@ -13,7 +13,11 @@ int show_servers(const struct state *state, const struct arguments *arguments);
 int show_addresses(const struct state *state, const struct arguments *arguments);
 int show_slices(const struct state *state, const struct arguments *arguments);
 int show_policies(const struct state *state, const struct arguments *arguments);
-/* From the pins, not from the store. */
+/* Of this server: from the pins, and where those may not be opened from the agent. */
 int show_counters(const struct places *places, const struct arguments *arguments);
+int show_usage(const struct places *places, const struct arguments *arguments);
+int show_wasters(const struct places *places, const struct arguments *arguments);
+/* From the agent. */
+int show_refusals(const struct places *places, const struct arguments *arguments);
 
 #endif

@@ -8,7 +8,7 @@ import subprocess
 import pytest
 from conftest import PROGRAM, ROOT
 
-SUBJECTS = ["fleet", "servers", "addresses", "slices", "policies", "counters"]
+SUBJECTS = ["fleet", "servers", "addresses", "slices", "policies", "counters", "usage", "refusals", "wasters"]
 VERBS = ["apply", "plan", "show", "run", "whoowns", "doctor", "detach", "version"]
 
 
@@ -84,9 +84,19 @@ def test_tables_are_aligned(applied, subject):
         assert len({len(re.split(r" {2,}", line.strip())) for line in lines}) == 1, block
 
 
-def test_counters_without_a_data_plane(berth):
+@pytest.mark.parametrize("subject", ["counters", "usage", "wasters"])
+def test_pins_without_a_data_plane(berth, subject):
     directory = berth.directory / "no-pins"
-    assert str(directory) in berth("show", "counters", "--bpffs", directory, code=1).stderr
+    assert str(directory) in berth("show", subject, "--bpffs", directory, code=1).stderr
+
+
+def test_refusals_without_an_agent(berth):
+    assert "no agent" in berth("show", "refusals", code=1).stderr
+
+
+@pytest.mark.parametrize("top", ["0", "1001", "-1", "1x", "+1", "99999999999999999999"])
+def test_top_is_a_number(berth, top):
+    assert "1 to 1000" in berth("show", "usage", "--top", top, code=2).stderr
 
 
 def test_nothing_applied(berth):
