@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "../control/control.h"
@@ -13,6 +14,7 @@
 
 /* The agent answers when everything is down, its wait for routers included. */
 #define DETACH_TIMEOUT_MS 60000
+#define DETACH_TRIES 10
 /* Without an agent: how long routers have to stop sending here. */
 #define WITHDRAW_WAIT_MS 2000u
 
@@ -35,9 +37,27 @@ static int detach_without_agent(const struct places *places)
 	return VERB_DONE;
 }
 
-static int detach(const struct places *places)
+/*
+ * An agent that was killed a moment ago may still be taken for one that listens, and hangs up as the kernel clears it
+ * away: then it is gone at the next try.
+ */
+static int ask_agent(const struct places *places, json_t **reply, char **why)
 {
 	const struct control_request request = {.verb = CONTROL_DETACH};
+	const struct timespec pause = {.tv_nsec = 200 * 1000 * 1000};
+	int err = control_call(places->run_dir, &request, DETACH_TIMEOUT_MS, reply, NULL, why);
+
+	for (int i = 0; err == -EPROTO && i < DETACH_TRIES; i++) {
+		nanosleep(&pause, NULL);
+		free(*why);
+		*why = NULL;
+		err = control_call(places->run_dir, &request, DETACH_TIMEOUT_MS, reply, NULL, why);
+	}
+	return err;
+}
+
+static int detach(const struct places *places)
+{
 	json_t *reply = NULL;
 	char *why = NULL;
 	int err;
@@ -46,7 +66,7 @@ static int detach(const struct places *places)
 		message("detach needs root");
 		return VERB_FAILED;
 	}
-	err = control_call(places->run_dir, &request, DETACH_TIMEOUT_MS, &reply, NULL, &why);
+	err = ask_agent(places, &reply, &why);
 	if (err == -ECONNREFUSED) {
 		free(why);
 		return detach_without_agent(places);
