@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <inttypes.h>
 
+#include "../core/verdictname.h"
 #include "../kernel/counters.h"
 #include "answer.h"
 #include "message.h"
@@ -9,22 +10,12 @@
 #include "table.h"
 #include "verb.h"
 
-static const struct {
-	const char *name, *meaning;
-} verdicts[] = {
-#define X(number, symbol, name, meaning) [number] = {name, meaning},
-	VERDICTS(X)
-#undef X
-};
-
-_Static_assert(sizeof(verdicts) / sizeof(verdicts[0]) == VERDICT_COUNT, "verdicts are numbered without gaps");
-
 static int print_json(const uint64_t counters[VERDICT_COUNT])
 {
 	json_t *object = json_object();
 
-	for (size_t i = 0; i < VERDICT_COUNT; i++) {
-		if (json_object_set_new(object, verdicts[i].name, json_integer((json_int_t)counters[i]))) {
+	for (unsigned i = 0; i < VERDICT_COUNT; i++) {
+		if (json_object_set_new(object, verdict_name(i), json_integer((json_int_t)counters[i]))) {
 			json_decref(object);
 			return answer_print(NULL);
 		}
@@ -38,12 +29,12 @@ static int print_table(const uint64_t counters[VERDICT_COUNT], bool all)
 	struct table *table = table_new(columns, 3);
 	size_t rows = 0;
 
-	for (size_t i = 0; i < VERDICT_COUNT; i++) {
+	for (unsigned i = 0; i < VERDICT_COUNT; i++) {
 		if (counters[i] == 0 && !all)
 			continue;
-		table_cell(table, "%s", verdicts[i].name);
+		table_cell(table, "%s", verdict_name(i));
 		table_cell(table, "%" PRIu64, counters[i]);
-		table_cell(table, "%s", verdicts[i].meaning);
+		table_cell(table, "%s", verdict_meaning(i));
 		rows++;
 	}
 	if (rows == 0)
