@@ -18,6 +18,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include <bpf/bpf_core_read.h>
 #include <bpf/bpf_endian.h>
 #include <bpf/bpf_helpers.h>
 
@@ -64,6 +65,16 @@ static __always_inline bool udp_is_own(const struct flow *flow, __u32 policy, __
 	return policy_flags(policy) & POLICY_UNCONNECTED_OWN && !policy_owns(policy, flow->source, port);
 }
 
+/*
+ * A socket of MPTCP's: those after the first are connected by the kernel itself, past connect(), and so have no storage.
+ */
+static __always_inline bool socket_is_subflow(struct bpf_sock *sk)
+{
+	struct tcp_sock *tcp = (struct tcp_sock *)bpf_skc_to_tcp_sock(sk);
+
+	return tcp && bpf_core_field_exists(tcp->is_mptcp) && tcp->is_mptcp;
+}
+
 /* True: the packet may leave. Otherwise *attempt is told of. */
 static __always_inline bool egress_judge(struct __sk_buff *skb, struct bpf_sock *sk, struct attempt *attempt)
 {
@@ -76,7 +87,7 @@ static __always_inline bool egress_judge(struct __sk_buff *skb, struct bpf_sock 
 	if (tcp && sk->state != BPF_TCP_SYN_SENT)
 		return true;
 	socket = bpf_sk_storage_get(&sockets, sk, NULL, 0);
-	if (!socket && !tcp)
+	if (!socket && !(tcp && socket_is_subflow(sk)))
 		return true;
 	policy = socket ? socket->policy : policy_of_skb(skb);
 	if (policy == POLICY_NONE)

@@ -76,40 +76,45 @@ static __always_inline bool inet_addr_is_mapped(const struct inet_addr *addr)
 	return !addr->word[0] && !addr->word[1] && addr->word[2] == bpf_htonl(0xffff);
 }
 
-/* Policy of the calling task's nearest ancestor cgroup that has one, itself included. POLICY_NONE: none counts. */
+/*
+ * Policy of the calling task's nearest ancestor cgroup that has one, itself included. POLICY_NONE: none counts. From the
+ * root down, since most tasks are a few levels deep.
+ */
 __noinline __u32 policy_of_current(void)
 {
-	int level;
+	__u32 nearest = POLICY_NONE;
+	__u32 level;
 
-	for (level = CGROUP_DEPTH_MAX - 1; level >= 0; level--) {
+	for (level = 0; level < CGROUP_DEPTH_MAX; level++) {
 		__u64 cgroup = bpf_get_current_ancestor_cgroup_id(level);
 		__u32 *policy;
 
 		if (!cgroup) /* the task's cgroup is not that deep */
-			continue;
+			break;
 		policy = bpf_map_lookup_elem(&cgroup_policies, &cgroup);
 		if (policy)
-			return *policy;
+			nearest = *policy;
 	}
-	return POLICY_NONE;
+	return nearest;
 }
 
 /* Likewise for the cgroup of the socket that sends a packet. */
 __noinline __u32 policy_of_skb(struct __sk_buff *skb)
 {
-	int level;
+	__u32 nearest = POLICY_NONE;
+	__u32 level;
 
-	for (level = CGROUP_DEPTH_MAX - 1; level >= 0; level--) {
+	for (level = 0; level < CGROUP_DEPTH_MAX; level++) {
 		__u64 cgroup = bpf_skb_ancestor_cgroup_id(skb, level);
 		__u32 *policy;
 
 		if (!cgroup)
-			continue;
+			break;
 		policy = bpf_map_lookup_elem(&cgroup_policies, &cgroup);
 		if (policy)
-			return *policy;
+			nearest = *policy;
 	}
-	return POLICY_NONE;
+	return nearest;
 }
 
 static __always_inline struct policy *policy_find(__u32 id)

@@ -23,6 +23,16 @@ struct {
 #define SOCK_STREAM 1
 #define SOCK_DGRAM 2
 
+/* The parts that are read here. */
+struct tcp_options_received {
+	__u16 user_mss;
+} __attribute__((preserve_access_index));
+
+struct tcp_sock {
+	struct tcp_options_received rx_opt;
+	bool is_mptcp; /* kernels with MPTCP only */
+} __attribute__((preserve_access_index));
+
 static __always_inline bool socket_is_tcp(__u32 type, __u32 proto)
 {
 	return type == SOCK_STREAM && proto == IPPROTO_TCP;
@@ -31,6 +41,14 @@ static __always_inline bool socket_is_tcp(__u32 type, __u32 proto)
 static __always_inline bool socket_is_udp(__u32 type, __u32 proto)
 {
 	return type == SOCK_DGRAM && proto == IPPROTO_UDP;
+}
+
+/* NULL: the socket of a sock_ops program has none, or is no full socket. */
+static __always_inline struct socket_state *socket_of_ops(struct bpf_sock_ops *ctx)
+{
+	struct bpf_sock *sk = ctx->sk;
+
+	return sk ? bpf_sk_storage_get(&sockets, sk, NULL, 0) : NULL;
 }
 
 /* Two hooks may come here for one socket, on two CPUs: one of them gives the port back. */

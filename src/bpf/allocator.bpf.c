@@ -7,8 +7,7 @@
  * policy stands in maps. docs/allocator.md tells the rules.
  *
  * A port is given back when TCP's state becomes CLOSE, which is also when the connection turns into TIME_WAIT, or when
- * the last descriptor of a socket is closed. The third hook, tcp_destroy_sock, is for what the first one missed: a
- * tracing program does not run while an interrupt finds it running on the same CPU already.
+ * the last descriptor of a socket is closed that never got further.
  */
 #include <linux/bpf.h>
 #include <linux/in.h>
@@ -113,8 +112,11 @@ int sock_release(struct bpf_sock *ctx)
 {
 	struct socket_state *socket;
 
-	/* A connection that is still closing keeps its port until it has. */
-	if (socket_is_tcp(ctx->type, ctx->protocol) && ctx->state != BPF_TCP_CLOSE)
+	/*
+	 * A connection that is still closing keeps its port until it has. One that is still opening ends right here, and
+	 * nobody may be told of it: with TCP_FASTOPEN_CONNECT there was no SYN yet.
+	 */
+	if (socket_is_tcp(ctx->type, ctx->protocol) && ctx->state != BPF_TCP_CLOSE && ctx->state != BPF_TCP_SYN_SENT)
 		return ALLOW;
 	socket = bpf_sk_storage_get(&sockets, ctx, NULL, 0);
 	if (socket)
@@ -122,19 +124,34 @@ int sock_release(struct bpf_sock *ctx)
 	return ALLOW;
 }
 
-SEC("tp_btf/inet_sock_set_state")
-int BPF_PROG(sock_set_state, struct sock *sk, int oldstate, int newstate)
+/*
+ * Told of every state of a TCP socket that asked for it. Unlike a tracing program, which the kernel skips now and then
+ * while packets come in, it runs each time. What it returns is "no opinion" on everything else that it is asked.
+ */
+SEC("sockops")
+int tcp_states(struct bpf_sock_ops *ctx)
 {
 	struct socket_state *socket;
 
-	if (newstate != BPF_TCP_CLOSE)
-		return 0;
-	socket = bpf_sk_storage_get(&sockets, sk, NULL, 0);
-	if (socket)
-		socket_release(socket);
-	return 0;
+	switch (ctx->op) {
+	case BPF_SOCK_OPS_TCP_CONNECT_CB:
+		socket = socket_of_ops(ctx);
+		if (socket && socket->held) /* connect_judge() has asked already where the kernel lets it */
+			bpf_sock_ops_cb_flags_set(ctx, ctx->bpf_sock_ops_cb_flags | BPF_SOCK_OPS_STATE_CB_FLAG);
+		break;
+	case BPF_SOCK_OPS_STATE_CB:
+		socket = ctx->args[1] == BPF_TCP_CLOSE ? socket_of_ops(ctx) : NULL;
+		if (socket)
+			socket_release(socket);
+		break;
+	}
+	return ALLOW;
 }
 
+/*
+ * For sockets that end without any of the above: MPTCP's own, which no program closes, when there was no route. The
+ * kernel does not run tracing programs each time, so nothing else may count on it.
+ */
 SEC("tp_btf/tcp_destroy_sock")
 int BPF_PROG(sock_destroy, struct sock *sk)
 {

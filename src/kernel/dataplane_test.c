@@ -610,7 +610,7 @@ static void allocator_outlives_its_agent(void **state)
 	const struct policy policy = {.slice_count = 1, .mss = 1420, .slices = {{htonl(EGRESS), SLICE_FIRST, 2048}}};
 	const struct rtnl_route any = {RTNL_ROUTE_LOCAL, {EGRESS & ~0xffu, 24}, RT_TABLE_LOCAL};
 	uint64_t before[VERDICT_COUNT], after[VERDICT_COUNT], cgroup;
-	uint32_t connect4, set_state;
+	uint32_t connect4, destroy;
 	struct sockaddr_in from;
 	struct dataplane *dp;
 	struct rtnl *rtnl;
@@ -626,7 +626,7 @@ static void allocator_outlives_its_agent(void **state)
 	assert_int_equal(dataplane_cgroup_write(dp, cgroup, 1), 0);
 	DONE(dataplane_allocator_attach(dp, &why));
 	connect4 = link_id("cgroup_connect4");
-	set_state = link_id("trace_sock_set_state");
+	destroy = link_id("trace_sock_destroy");
 
 	for (int life = 0; life < 2; life++) {
 		DONE(counters_read(BPFFS, before, &why));
@@ -642,7 +642,7 @@ static void allocator_outlives_its_agent(void **state)
 	assert_true(dataplane_adopted(dp));
 	DONE(dataplane_allocator_attach(dp, &why));
 	assert_int_equal(link_id("cgroup_connect4"), connect4); /* updated in place */
-	assert_int_not_equal(link_id("trace_sock_set_state"), set_state); /* a new one took over */
+	assert_int_not_equal(link_id("trace_sock_destroy"), destroy); /* a new one took over */
 	assert_int_equal(connect_under_policy(&from), 0);
 	assert_int_equal(ntohl(from.sin_addr.s_addr), EGRESS);
 
