@@ -66,7 +66,8 @@ static __always_inline bool udp_is_own(const struct flow *flow, __u32 policy, __
 }
 
 /*
- * A socket of MPTCP's: those after the first are connected by the kernel itself, past connect(), and so have no storage.
+ * A socket of MPTCP's: those after the first are connected by the kernel itself, past connect(), and so have no
+ * storage.
  */
 static __always_inline bool socket_is_subflow(struct bpf_sock *sk)
 {

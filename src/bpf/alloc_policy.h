@@ -77,8 +77,8 @@ static __always_inline bool inet_addr_is_mapped(const struct inet_addr *addr)
 }
 
 /*
- * Policy of the calling task's nearest ancestor cgroup that has one, itself included. POLICY_NONE: none counts. From the
- * root down, since most tasks are a few levels deep.
+ * Policy of the calling task's nearest ancestor cgroup that has one, itself included. POLICY_NONE: none counts. From
+ * the root down, since most tasks are a few levels deep.
  */
 __noinline __u32 policy_of_current(void)
 {

@@ -113,8 +113,8 @@ int sock_release(struct bpf_sock *ctx)
 	struct socket_state *socket;
 
 	/*
-	 * A connection that is still closing keeps its port until it has. One that is still opening ends right here, and
-	 * nobody may be told of it: with TCP_FASTOPEN_CONNECT there was no SYN yet.
+	 * A connection that is still closing keeps its port until it has. One that is still opening ends right here,
+	 * and nobody may be told of it: with TCP_FASTOPEN_CONNECT there was no SYN yet.
 	 */
 	if (socket_is_tcp(ctx->type, ctx->protocol) && ctx->state != BPF_TCP_CLOSE && ctx->state != BPF_TCP_SYN_SENT)
 		return ALLOW;
