@@ -27,9 +27,6 @@
 #define ALLOW 1
 #define REFUSE 0
 
-/* Not in the UAPI headers of older kernels. */
-#define TCP_BPF_SOCK_OPS_CB_FLAGS 1008
-
 static __always_inline int refuse(const struct attempt *attempt, enum verdict verdict, int err)
 {
 	count(verdict);
@@ -77,17 +74,6 @@ static __always_inline void mss_limit(struct bpf_sock_addr *ctx, __u32 mss)
 	if (!mss || (tcp && tcp->rx_opt.user_mss && tcp->rx_opt.user_mss <= mss))
 		return;
 	bpf_setsockopt(ctx, IPPROTO_TCP, TCP_MAXSEG, &value, sizeof(value));
-}
-
-/*
- * From here on tcp_states() is told when the socket's state changes: what fails on the way to the first SYN as well.
- * Kernels before 6.12 refuse this here; there tcp_states() asks for it itself, with the SYN.
- */
-static __always_inline void states_watch(struct bpf_sock_addr *ctx)
-{
-	int flags = BPF_SOCK_OPS_STATE_CB_FLAG;
-
-	bpf_setsockopt(ctx, IPPROTO_TCP, TCP_BPF_SOCK_OPS_CB_FLAGS, &flags, sizeof(flags));
 }
 
 /*
@@ -181,10 +167,8 @@ static __always_inline int connect_judge(struct bpf_sock_addr *ctx, const struct
 	search.key.dest = dest->word[3];
 	search.key.dest_port = ctx->user_port;
 	search.key.proto = udp ? IPPROTO_UDP : IPPROTO_TCP;
-	if (!udp) {
+	if (!udp)
 		mss_limit(ctx, mss);
-		states_watch(ctx);
-	}
 	if (port)
 		return connect_bound(ctx, socket, &search, port, &attempt);
 	return connect_unbound(ctx, socket, &search, &attempt);

@@ -136,7 +136,7 @@ int tcp_states(struct bpf_sock_ops *ctx)
 	switch (ctx->op) {
 	case BPF_SOCK_OPS_TCP_CONNECT_CB:
 		socket = socket_of_ops(ctx);
-		if (socket && socket->held) /* connect_judge() has asked already where the kernel lets it */
+		if (socket && socket->held)
 			bpf_sock_ops_cb_flags_set(ctx, ctx->bpf_sock_ops_cb_flags | BPF_SOCK_OPS_STATE_CB_FLAG);
 		break;
 	case BPF_SOCK_OPS_STATE_CB:
