@@ -61,6 +61,8 @@ int rig_take_side(struct rig *rig, enum side side, char **why);
 int rig_enter(const char *cgroup, char **why);
 /* Ports in use in all entries. */
 uint64_t rig_ports_used(const struct rig *rig);
+/* Of those: connections that the table has no room for. */
+uint64_t rig_probes(const struct rig *rig);
 /* The same, after up to two seconds for what still closes. */
 uint64_t rig_ports_leaked(const struct rig *rig);
 /* Bytes of all the allocator's maps, by the kernel's count. */

@@ -3,8 +3,8 @@
  * DOC: what a destination costs
  *
  * One connected UDP socket to each of up to 1,000,000 destinations, all open at once, in as many processes as their
- * descriptors need. The figure is what all the allocator's maps take then, less what they take with room for one
- * destination, by the kernel's own count, for each destination. Socket storage is not in it.
+ * descriptors need. The figure is what all the allocator's maps take then, less what they take with room for as
+ * few as there can be, by the kernel's own count, for each destination. Socket storage is not in it.
  */
 #include "allocator.h"
 
@@ -134,11 +134,11 @@ static int udp_table_widen(char **why)
 	return err;
 }
 
-/* Bytes of the maps with room for one destination. */
+/* Bytes of the maps with room for as few destinations as there can be. */
 static int memory_floor(struct bench *bench, uint64_t *ret, char **why)
 {
 	struct rig rig = {0};
-	int err = rig_up(&rig, bench, (struct rig_size){.table = 1, .slice_ports = SLICE_PORTS}, why);
+	int err = rig_up(&rig, bench, (struct rig_size){.table = DESTINATIONS_MIN, .slice_ports = SLICE_PORTS}, why);
 
 	if (!err)
 		*ret = rig_memory(&rig);
@@ -156,6 +156,7 @@ static int memory_measure(struct bench *bench, struct crowds *crowds, struct res
 	if (!err) {
 		result_set(result, OURS, (rig_memory(&crowds->rig) - least) / crowds->opened);
 		result_extra(result, "destinations", crowds->opened);
+		result_extra(result, "probed", rig_probes(&crowds->rig));
 	}
 	crowds_end(crowds);
 	if (!err)

@@ -16,6 +16,7 @@
 
 #include "../../src/kernel/cgroup.h"
 #include "../../src/kernel/dataplane.h"
+#include "../../src/kernel/porttable.h"
 #include "../../src/kernel/why.h"
 #include "../place.h"
 
@@ -100,7 +101,7 @@ int rig_up(struct rig *rig, struct bench *bench, struct rig_size size, char **wh
 	rig->skel = allocator__open();
 	if (!rig->skel)
 		return why_say(why, -errno, "the allocator cannot be opened: %m");
-	err = size.table ? bpf_map__set_max_entries(rig->skel->maps.ports, size.table) : 0;
+	err = port_table_size(rig->skel->obj, size.table ? size.table : DESTINATIONS_DEFAULT);
 	if (!err)
 		err = allocator__load(rig->skel);
 	if (!err)
@@ -172,21 +173,24 @@ int rig_take_side(struct rig *rig, enum side side, char **why)
 	return rig_enter(rig->host, why);
 }
 
+static int entry_add(void *arg, const struct port_entry *entry)
+{
+	*(uint64_t *)arg += entry->used;
+	return 0;
+}
+
 uint64_t rig_ports_used(const struct rig *rig)
 {
-	int fd = bpf_map__fd(rig->skel->maps.ports);
-	struct ports_key key, *before = NULL;
-	struct ports entry;
 	uint64_t used = 0;
 
-	while (!bpf_map_get_next_key(fd, before, &key)) {
-		before = &key;
-		if (bpf_map_lookup_elem_flags(fd, &key, &entry, BPF_F_LOCK))
-			continue;
-		for (unsigned i = 0; i < CHUNK_WORDS; i++)
-			used += (unsigned)__builtin_popcountll(entry.bits[i]);
-	}
-	return used;
+	(void)port_table_visit(bpf_map__fd(rig->skel->maps.port_buckets), bpf_map__fd(rig->skel->maps.port_bitmaps),
+			       entry_add, &used);
+	return used + rig_probes(rig);
+}
+
+uint64_t rig_probes(const struct rig *rig)
+{
+	return rig->skel->data_port_table->port_table.probes;
 }
 
 uint64_t rig_ports_leaked(const struct rig *rig)

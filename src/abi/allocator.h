@@ -3,8 +3,9 @@
  * DOC: the allocator's tables
  *
  * A socket's policy is found at its creation, by the nearest ancestor cgroup that has an entry in `cgroup_policies`.
- * For every (egress address, 2,048 ports, protocol, destination) with a connection, `ports` holds which ports are in
- * use towards that destination. What a socket holds stands in its own storage, so that it is given back once.
+ * For every (egress address, 2,048 ports, protocol, destination) with a connection, a table (`port_buckets`) holds
+ * which ports are in use towards that destination. What a socket holds stands in its own storage, so that it is given
+ * back once.
  *
  * Ports are in host byte order unless the type says __be16.
  */
@@ -23,9 +24,9 @@
 #define CGROUP_DEPTH_MAX 16u
 #define EXCEPTS_MAX 16384u
 #define SERVE_PORTS_MAX 4096u
-#define DESTINATIONS_DEFAULT 16384u
-/* Entries of `ports` without a connection that are kept for the next one; the oldest goes first. */
-#define EMPTIED_MAX 4096u
+#define DESTINATIONS_DEFAULT 65536u
+#define DESTINATIONS_MIN 64u
+#define DESTINATIONS_MAX (1u << 22)
 
 /* Policy 0 is "none": a cgroup under it keeps the host's address. */
 #define POLICY_NONE 0u
@@ -50,7 +51,8 @@ struct policy {
 	__u32 flags;
 	__u32 slice_count; /* 0: everything judged is refused */
 	__u16 mss; /* TCP maximum segment size, bytes, so that a wrapped reply fits the underlay */
-	__u16 reserved;
+	__u16 slot; /* below POLICIES_MAX, no other policy's: index of what it uses of the table */
+	__u32 destinations; /* of the table's, at most; 0: as many as there are */
 	struct policy_slice slices[POLICY_SLICES_MAX];
 };
 
@@ -89,31 +91,75 @@ struct ports_key {
 _Static_assert(sizeof(struct ports_key) == 12, "no padding in a hashed key");
 
 /*
- * Value of `ports`. A preallocated element is used again as soon as it is deleted, while somebody may still hold the
- * pointer. Hence whoever has taken the lock looks at `state` first and at `key` then, and looks the key up again when
- * either is not what it should be. The kernel copies a new value around the lock, so `state`, behind it, comes last.
- * Entries with connections must never be deleted or overwritten from outside.
+ * The table of ports in use: buckets of WAYS entries in an array, found by a hash of the key. An entry with up to
+ * WAY_PORTS ports holds them itself; one with more has a bitmap of its own, and as soon as WAY_PORTS_AGAIN are left it
+ * holds them itself again. Everything about an entry, its bitmap too, happens under its bucket's lock.
+ *
+ * An entry whose home bucket was full lives in a second one. `overflow` of the home bucket counts those, and whoever is
+ * on the way to make one: a key is put into its home bucket only while that is 0, and so never lives in both.
  */
-enum ports_life {
-	PORTS_DEAD, /* being deleted, or deleted */
-	PORTS_LIVE,
-};
+#define WAYS 8u
+#define WAY_PORTS 8u
+#define WAY_PORTS_AGAIN 4u
+/* So many destinations are half of what the buckets have room for. */
+#define DESTINATIONS_PER_BUCKET (WAYS / 2)
+#define DESTINATIONS_PER_BITMAP 16u
 
-struct ports {
+struct port_way {
 	struct ports_key key;
-	__u16 used; /* bits set */
-	__u16 queued; /* 1: the key stands in `emptied` */
-	__u64 bits[CHUNK_WORDS]; /* bit n % 64 of word n / 64: port (chunk << CHUNK_SHIFT) + n is in use */
-	struct bpf_spin_lock lock;
-	__u32 state; /* enum ports_life */
+	__u16 used; /* ports in use; at least 1 in an entry */
+	__u16 slot; /* of the policy that made the entry */
+	union {
+		__u16 ports[WAY_PORTS]; /* the first `used` count; from the start of the chunk */
+		__u32 bitmap; /* 1 + index into `port_bitmaps` */
+	};
 };
 
-_Static_assert(sizeof(struct ports) == 280, "the same for every compiler");
+/* The lock and the tags, which tell where to look, lie in one cache line. */
+struct port_bucket {
+	struct bpf_spin_lock lock;
+	__u32 overflow;
+	__u16 tags[WAYS]; /* some bits of the key's hash; 0: no entry */
+	__u8 has_bitmap; /* bit n: way n has one */
+	__u8 reserved[7];
+	struct port_way ways[WAYS];
+};
+
+_Static_assert(sizeof(struct port_way) == 32 && sizeof(struct port_bucket) == 288, "the same for every compiler");
+
+struct port_bitmap {
+	__u64 bits[CHUNK_WORDS]; /* bit n % 64 of word n / 64: port (chunk << CHUNK_SHIFT) + n is in use */
+};
+
+/*
+ * Connections without an entry, for want of room: each has one bit of a set that all share, at a place that its key's
+ * hash tells plus its port. Two that fall together keep each other off a port, never onto the same one.
+ */
+#define PROBE_WORDS (1u << 14)
+
+/* Written once, before the programs are attached; but for the last two. */
+struct port_table {
+	__u32 seed; /* of the hash: destinations are chosen by strangers */
+	__u32 buckets;
+	__u32 bitmaps;
+	__u32 fresh; /* bitmaps that were never in use begin here */
+	__u32 probes; /* bits set in `port_probes` */
+};
+
+struct port_probes {
+	__u64 words[PROBE_WORDS];
+};
+
+enum holding {
+	HOLDS_NOTHING,
+	HOLDS_ENTRY, /* a port in the table */
+	HOLDS_PROBE, /* a bit in `port_probes` */
+};
 
 /* What a socket holds; in socket storage. */
 struct socket_state {
 	__u32 policy; /* recorded at creation */
-	__u32 held; /* 1: the bit of `port` under `key` is this socket's; taken back once, with an exchange */
+	__u32 held; /* enum holding: what `port` under `key` is to this socket; taken back once, with an exchange */
 	struct ports_key key;
 	__u16 port;
 	__u16 reserved;

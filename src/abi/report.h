@@ -18,6 +18,13 @@
 #define REPORT_ADDR_MAX 46 /* an IPv6 address as text */
 #define REPORT_WORD_MAX 32 /* a verdict or protocol */
 
+/* Ports in use towards one destination, of one egress address and chunk. */
+struct port_entry {
+	struct ports_key key;
+	uint32_t used; /* bits set */
+	uint64_t bits[CHUNK_WORDS]; /* bit n % 64 of word n / 64: port (chunk << CHUNK_SHIFT) + n is in use */
+};
+
 /*
  * Use. A port is in use towards a destination (address, port, protocol), so each destination has the whole slice for
  * itself: a slice is as full as it is towards the destination that it is fullest towards.
@@ -51,6 +58,7 @@ struct use {
 	uint32_t destinations;
 	uint64_t connections;
 	uint64_t left_over; /* of those: on ports that no policy has any more */
+	uint64_t probed; /* connections more, which the table has no room for: not in any of the numbers here */
 	struct use_slice *slices; /* by address and port */
 	size_t slice_count;
 	struct use_policy *policies; /* by number */

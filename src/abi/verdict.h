@@ -41,7 +41,7 @@
 	X(23, REFUSED_BOUND,       "refused_bound",       "socket was bound outside the policy's slices (EADDRNOTAVAIL)") \
 	X(24, REFUSED_UNCONNECTED, "refused_unconnected", "UDP sent without connect (EPERM)") \
 	X(25, REFUSED_NO_POLICY,   "refused_no_policy",   "policy of the socket is gone (EPERM)") \
-	X(26, REFUSED_TABLE_FULL,  "refused_table_full",  "no room for another destination (EADDRNOTAVAIL)") \
+	X(26, REFUSED_TABLE_FULL,  "refused_table_full",  "no memory for the socket's storage (EADDRNOTAVAIL)") \
 	X(27, REFUSED_EGRESS,      "refused_egress",      "packet stopped on its way out, source not the socket's own (EPERM)") \
 	/* forwarder: further drops */ \
 	X(28, ECN_MISMATCH,        "ecn_mismatch",        "congestion marked on the wrap of a packet that cannot carry the mark") \
@@ -49,7 +49,9 @@
 	/* allocator: further refusals */ \
 	X(30, REFUSED_BIND,        "refused_bind",        "the egress address cannot be bound here: not a local address (EADDRNOTAVAIL)") \
 	/* telling of refusals */ \
-	X(31, EVENT_LOST,          "event_lost",          "refusal without an event: many alike at once, or nobody read them")
+	X(31, EVENT_LOST,          "event_lost",          "refusal without an event: many alike at once, or nobody read them") \
+	/* allocator: beside the table */ \
+	X(32, PORT_PROBED,         "port_probed",         "port chosen without an entry in the table: no room, or the policy's limit")
 /* clang-format on */
 
 enum verdict {

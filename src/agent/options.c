@@ -10,8 +10,6 @@
 #include "../abi/allocator.h"
 #include "version.h"
 
-#define DESTINATIONS_MAX (1u << 22)
-
 static const char usage[] =
 	"usage: berthd --server NAME [--store URL] [--cgroup-root DIR] [--bpffs DIR] [--run-dir DIR]\n"
 	"              [--destinations N] [--generic]\n"
@@ -24,7 +22,7 @@ static const char usage[] =
 	"  --cgroup-root DIR   cgroup whose programs are judged (default: the root of cgroup2)\n"
 	"  --bpffs DIR         where programs and maps are pinned (default " BPFFS_DEFAULT ")\n"
 	"  --run-dir DIR       control socket and journal of host settings (default " RUN_DIR_DEFAULT ")\n"
-	"  --destinations N    destinations that may have connections at once (default 16384)\n"
+	"  --destinations N    destinations that may have connections at once (default 65536)\n"
 	"  --generic           allow generic XDP, slower, where a driver has no native mode\n"
 	"  --version           print the version\n";
 
@@ -59,8 +57,9 @@ static int parse_destinations(const char *text, uint32_t *ret)
 
 	errno = 0;
 	number = strtoul(text, &end, 10);
-	if (errno || end == text || *end || *text == '-' || number == 0 || number > DESTINATIONS_MAX) {
-		fprintf(stderr, "berthd: --destinations %s: give a number from 1 to %u\n", text, DESTINATIONS_MAX);
+	if (errno || end == text || *end || *text == '-' || number < DESTINATIONS_MIN || number > DESTINATIONS_MAX) {
+		fprintf(stderr, "berthd: --destinations %s: give a number from %u to %u\n", text, DESTINATIONS_MIN,
+			DESTINATIONS_MAX);
 		return -EINVAL;
 	}
 	*ret = (uint32_t)number;

@@ -131,7 +131,7 @@ static void test_refused(void **state)
 	assert_refused("--serv a", "'--serv'");
 	assert_refused("--server a --gen", "'--gen'");
 	assert_refused("--server a --store", "--help");
-	assert_refused("--server a --destinations 0", "--destinations 0");
+	assert_refused("--server a --destinations 63", "--destinations 63");
 	assert_refused("--server a --destinations -1", "--destinations -1");
 	assert_refused("--server a --destinations 12x", "12x");
 	assert_refused("--server a --destinations 4194305", "4194304");

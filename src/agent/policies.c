@@ -154,6 +154,7 @@ static int write_policy(struct agent *agent, const struct fleet_policy *from, ui
 		return err;
 	policy.flags |= from->address == ADDRESS_SPREAD ? POLICY_SPREAD : 0;
 	policy.flags |= from->unconnected_udp == UNCONNECTED_OWN_ADDRESS ? POLICY_UNCONNECTED_OWN : 0;
+	policy.destinations = from->destinations;
 	policy_fill(agent, &selector, &policy);
 	selector_free(&selector);
 	/* What is excepted stands before the policy does: nobody is judged without it. */

@@ -93,12 +93,10 @@ static __always_inline int connect_bound(struct bpf_sock_addr *ctx, struct socke
 		return refuse(attempt, VERDICT_REFUSED_BOUND, -EADDRNOTAVAIL);
 	}
 	if (!socket_holds(socket, key, port)) {
-		err = port_take(key, port, port + 1);
-		if (err == -ENOBUFS)
-			return refuse(attempt, VERDICT_REFUSED_TABLE_FULL, -EADDRNOTAVAIL);
+		err = port_take(search, port, port + 1);
 		if (err < 0)
 			return refuse(attempt, VERDICT_REFUSED_FULL, -EADDRNOTAVAIL);
-		socket_hold(socket, key, port);
+		socket_hold(socket, key, port, search->holding);
 	}
 	count(VERDICT_ALLOCATED);
 	return ALLOW;
@@ -115,7 +113,7 @@ static __always_inline int connect_unbound(struct bpf_sock_addr *ctx, struct soc
 		return refuse(attempt, VERDICT_REFUSED_NO_SLICE, -EADDRNOTAVAIL);
 	port = search_run(ctx, search);
 	if (port >= 0) {
-		socket_hold(socket, &search->key, port);
+		socket_hold(socket, &search->key, port, search->holding);
 		count(VERDICT_ALLOCATED);
 		return ALLOW;
 	}
@@ -123,8 +121,6 @@ static __always_inline int connect_unbound(struct bpf_sock_addr *ctx, struct soc
 	attempt->busy = search->busy;
 	if (!search->refused)
 		return refuse(attempt, VERDICT_REFUSED_FULL, -EADDRNOTAVAIL);
-	if (search->refused == -ENOBUFS)
-		return refuse(attempt, VERDICT_REFUSED_TABLE_FULL, -EADDRNOTAVAIL);
 	return refuse(attempt, VERDICT_REFUSED_BIND, -EADDRNOTAVAIL);
 }
 
@@ -150,6 +146,8 @@ static __always_inline int connect_judge(struct bpf_sock_addr *ctx, const struct
 	if (!policy)
 		return refuse(&attempt, VERDICT_REFUSED_NO_POLICY, -EPERM);
 	mss = policy->mss;
+	search.slot = policy->slot;
+	search.destinations = policy->destinations;
 	port = source_port(ctx->sk);
 	if (policy_excepts(search.policy, dest)) {
 		/* From an egress address it would get no answer. */

@@ -2,15 +2,16 @@
 /*
  * DOC: ports in use
  *
- * One entry of `ports` for every (egress address, 2,048 ports, protocol, destination) with a connection: a bit a
- * port, under a spin lock. Taking and giving cost the same in an empty and in a full entry.
+ * The table that abi/allocator.h describes: which ports are in use towards a destination, in 32 bytes for up to eight
+ * of them and in a bitmap beside for more. Taking and giving cost the same in an empty and in a full entry.
  *
- * An entry whose last port was given back is not deleted there: between marking it dead and deleting it, a program
- * can be preempted, and every connect() to that destination would have to wait for it. It is queued in `emptied`
- * instead, and goes when the queue is full or the table is, the one that was emptied longest ago first. Most are in
- * use again before that, which saves deleting and inserting them.
+ * A table of our own, because the kernel's hash takes 80 bytes for each element before anything is in it, and uses an
+ * element again while a program on another CPU may still hold its pointer. Here everything happens under the lock of a
+ * bucket, and what was looked up before is looked at again under it.
  *
- * The functions are global ones, so the verifier reads each of them once, by itself, however often it is called.
+ * No helper may be called under a lock. So an operation goes in steps, each of which takes one lock once, and says what
+ * it lacks: the second bucket, or a bitmap, whose address has to be asked for beforehand. The steps are global
+ * functions, which the verifier reads once, by themselves.
  */
 #ifndef BERTH_BPF_ALLOC_PORTS_H
 #define BERTH_BPF_ALLOC_PORTS_H
@@ -22,24 +23,65 @@
 #include <bpf/bpf_helpers.h>
 
 #include "../abi/allocator.h"
+#include "../abi/hash.h"
+#include "alloc_bits.h"
+
+struct port_table port_table SEC(".data.port_table");
+
+/* The loader sets how many there are of these three. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, DESTINATIONS_DEFAULT / DESTINATIONS_PER_BUCKET);
+	__type(key, __u32);
+	__type(value, struct port_bucket);
+} port_buckets SEC(".maps");
 
 struct {
-	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, DESTINATIONS_DEFAULT);
-	__type(key, struct ports_key);
-	__type(value, struct ports);
-} ports SEC(".maps");
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, DESTINATIONS_DEFAULT / DESTINATIONS_PER_BITMAP);
+	__type(key, __u32);
+	__type(value, struct port_bitmap);
+} port_bitmaps SEC(".maps");
 
+/* Indexes of bitmaps that were in use; all their bits are 0. */
 struct {
 	__uint(type, BPF_MAP_TYPE_QUEUE);
-	__uint(max_entries, EMPTIED_MAX);
-	__type(value, struct ports_key);
-} emptied SEC(".maps");
+	__uint(max_entries, DESTINATIONS_DEFAULT / DESTINATIONS_PER_BITMAP);
+	__type(value, __u32);
+} free_bitmaps SEC(".maps");
 
-/* How many queued entries are looked at for one that can go: many of them are in use again. */
-#define EVICT_TRIES 64
-/* How often a place in the queue is looked for: each eviction makes one, which only others could fill again. */
+/* Entries that each policy has made, by slot. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, POLICIES_MAX);
+	__type(key, __u32);
+	__type(value, __u32);
+} policy_entries SEC(".maps");
+
+/* Unrolled, a loop's numbers take more stack than the verifier allows for all functions together. */
+#define LOOP _Pragma("clang loop unroll(disable)")
+
+/* Buckets, bitmaps that came and went meanwhile: more steps than that mean that others are at it all the time. */
+#define STEPS_MAX 8
+/* How often the queue of bitmaps is tried: on newer kernels its lock may be refused. */
 #define PUSH_TRIES 4
+
+/* An operation on one port of one key, or on any of a range. Ports are counted from the start of the chunk. */
+struct port_seek {
+	struct ports_key key;
+	__u32 home, bucket; /* indexes; where the key belongs, and where the next step looks */
+	__u32 second; /* where the key goes when the home bucket is full */
+	__u32 first, end, start; /* the range, and where in it the search begins; or just the port, in start */
+	__u32 bitmap; /* 1 + index of the bitmap that the next step may use; 0: none */
+	__u32 seen; /* likewise: the one that it would have needed */
+	__u32 scratch;
+	__u16 tag;
+	__u16 slot; /* of the policy that makes an entry, or made the one that went */
+	bool may_make; /* an entry, where there is none */
+	bool fresh; /* `bitmap` is one that nobody uses */
+	bool reserved; /* the home bucket's `overflow` counts us */
+	bool made, gone; /* what became of the entry */
+};
 
 static __always_inline bool ports_key_equal(const struct ports_key *a, const struct ports_key *b)
 {
@@ -48,78 +90,290 @@ static __always_inline bool ports_key_equal(const struct ports_key *a, const str
 	return x[0] == y[0] && x[1] == y[1] && x[2] == y[2];
 }
 
-/* Called with the lock held: is this still the entry that was looked up? */
-static __always_inline bool ports_valid(const struct ports *entry, const struct ports_key *key)
+static __always_inline __u32 ports_key_hash(const struct ports_key *key)
 {
-	if (*(volatile const __u32 *)&entry->state != PORTS_LIVE)
-		return false;
-	barrier();
-	return ports_key_equal(&entry->key, key);
+	const __u32 *x = (const __u32 *)key;
+
+	return hash_mix(x[0] ^ hash_mix(x[1] ^ hash_mix(x[2] ^ port_table.seed)));
 }
 
-/* n limited to 0..64, without a branch: each would double what the verifier walks through. */
-static __always_inline __u32 clamp_64(__s64 n)
+static __always_inline void seek_begin(struct port_seek *seek, const struct ports_key *key)
 {
-	n &= ~(n >> 63);
-	n -= 64;
-	n &= n >> 63;
-	return n + 64;
+	__u32 hash = ports_key_hash(key), buckets = port_table.buckets;
+
+	seek->key = *key;
+	seek->home = (__u64)hash * buckets >> 32;
+	seek->second = (__u64)hash_mix(hash ^ port_table.seed) * buckets >> 32;
+	if (seek->second == seek->home)
+		seek->second = seek->home + 1 < buckets ? seek->home + 1 : 0;
+	seek->bucket = seek->home;
+	seek->tag = (hash & 0xffff) + !(hash & 0xffff);
 }
 
-/* A word with bits n and above set, n being 0 to 64. */
-static __always_inline __u64 bits_from(__u32 n)
+/*
+ * The verifier knows nothing of a number that comes out of the caller's memory. Thus the many ways on which a loop
+ * finds it become one again, and what follows is walked through once.
+ */
+static __always_inline __u32 forget(struct port_seek *seek, __u32 number)
 {
-	return ~0ull << (n >> 1) << (n - (n >> 1));
+	*(volatile __u32 *)&seek->scratch = number;
+	return *(volatile __u32 *)&seek->scratch;
 }
 
-/* The bits of a word that lie in [first, end), both counted from the start of the chunk. */
-static __always_inline __u64 word_range(__u32 word, __u32 first, __u32 end)
-{
-	__s64 base = (__s64)word * 64;
-
-	return bits_from(clamp_64((__s64)first - base)) & ~bits_from(clamp_64((__s64)end - base));
-}
-
-/* Index of the lowest set bit; BPF has no instruction for it. */
-static __always_inline __u32 lowest_bit(__u64 word)
-{
-	__u64 bit = word & -word;
-
-	return !!(bit & 0xffffffff00000000ull) << 5 | !!(bit & 0xffff0000ffff0000ull) << 4 |
-	       !!(bit & 0xff00ff00ff00ff00ull) << 3 | !!(bit & 0xf0f0f0f0f0f0f0f0ull) << 2 |
-	       !!(bit & 0xccccccccccccccccull) << 1 | !!(bit & 0xaaaaaaaaaaaaaaaaull);
-}
-
-/* A clear bit in [first, end), looked for from `start` on and around, now set; or -1. Called with the lock held. */
-static __always_inline int bit_take(struct ports *entry, __u32 first, __u32 end, __u32 start)
+/* Index of the key's entry, or WAYS. */
+static __always_inline __u32 way_find(const struct port_bucket *bucket, struct port_seek *seek)
 {
 	__u32 i;
 
+	LOOP for (i = 0; i < WAYS;
+		  i++) if (bucket->tags[i] == seek->tag && ports_key_equal(&bucket->ways[i].key, &seek->key)) break;
+	return forget(seek, i);
+}
+
+static __always_inline __u32 way_empty(const struct port_bucket *bucket, struct port_seek *seek)
+{
+	__u32 i;
+
+	LOOP for (i = 0; i < WAYS; i++) if (!bucket->tags[i]) break;
+	return forget(seek, i);
+}
+
+/* The entry of an index, which the mask keeps inside for the verifier. */
+static __always_inline struct port_way *way_at(struct port_bucket *bucket, __u32 i)
+{
+	return &bucket->ways[i & (WAYS - 1)];
+}
+
+static __always_inline bool way_has_bitmap(const struct port_bucket *bucket, __u32 i)
+{
+	return bucket->has_bitmap >> (i & (WAYS - 1)) & 1;
+}
+
+/*
+ * The key is not in the bucket. -ENOENT: it may be in the second one, or is to go there; -ENOBUFS: there is no room for
+ * it, or it may not be made.
+ */
+static __always_inline int way_make(struct port_bucket *bucket, struct port_seek *seek)
+{
+	bool home = seek->bucket == seek->home;
+	__u32 i = way_empty(bucket, seek);
+	struct port_way *way = way_at(bucket, i);
+
+	if (!seek->may_make)
+		return home && bucket->overflow ? -ENOENT : -ENOBUFS;
+	if (home && (i == WAYS || bucket->overflow)) {
+		bucket->overflow++;
+		seek->reserved = true;
+		return -ENOENT;
+	}
+	if (i == WAYS)
+		return -ENOBUFS;
+	way->key = seek->key;
+	way->used = 1;
+	way->slot = seek->slot;
+	way->ports[0] = seek->start;
+	bucket->tags[i & (WAYS - 1)] = seek->tag;
+	bucket->has_bitmap &= ~(1u << (i & (WAYS - 1)));
+	seek->made = true;
+	return seek->start;
+}
+
+/* A clear bit in [first, end), looked for from `start` on and around, now set; or -ENOSPC. */
+static __always_inline int bitmap_take(struct port_bitmap *bitmap, const struct port_seek *seek)
+{
+	__u32 first = seek->first, end = seek->end, start = seek->start, i;
+
 	/* The word of `start` comes first, with the bits from there on, and once more at the end, with those below. */
-	for (i = 0; i <= CHUNK_WORDS; i++) {
+	LOOP for (i = 0; i <= CHUNK_WORDS; i++)
+	{
 		__u32 word = (start / 64 + i) % CHUNK_WORDS;
-		__u64 clear = ~entry->bits[word] & word_range(word, first, end);
+		__u64 clear = ~bitmap->bits[word] & word_range(word, first, end);
 
 		if (i == 0)
 			clear &= bits_from(start % 64);
 		if (clear) {
-			entry->bits[word] |= clear & -clear;
+			bitmap->bits[word] |= clear & -clear;
 			return word * 64 + lowest_bit(clear);
 		}
 	}
-	return -1;
+	return -ENOSPC;
+}
+
+/*
+ * A port of the range that is none of the entry's, or -ENOSPC. An entry has at most WAY_PORTS, so of the first
+ * WAY_PORTS + 1 ports from `start` on and around one is free, unless the range ends before.
+ */
+static __always_inline int way_choose(const struct port_way *way, const struct port_seek *seek)
+{
+	__s32 first = seek->first, end = seek->end, start = seek->start, span = end - first, i;
+	__u32 most = span < (__s32)WAY_PORTS + 1 ? span : WAY_PORTS + 1, free;
+	__u64 taken = bits_from(most);
+
+	LOOP for (i = 0; i < (__s32)WAY_PORTS; i++)
+	{
+		__s32 port = way->ports[i];
+		__s32 offset = port - start + ((port - start) >> 31 & span);
+		/* One of these is negative where the port is not the entry's, not in the range or far away. */
+		__s32 apart = (way->used - 1 - i) | (port - first) | (end - 1 - port) | ((__s32)most - 1 - offset);
+
+		taken |= (__u64)none_negative(apart) << (offset & 63);
+	}
+	if (!~taken)
+		return -ENOSPC;
+	free = start + lowest_bit(~taken);
+	return free < seek->end ? free : free - span;
+}
+
+/* From now on the entry has the bitmap, into which its ports go. */
+static __always_inline void way_grow(struct port_bucket *bucket, __u32 i, struct port_bitmap *bitmap, __u32 number)
+{
+	struct port_way *way = way_at(bucket, i);
+	__u32 n;
+
+	LOOP for (n = 0; n < WAY_PORTS; n++) bitmap->bits[way->ports[n] / 64 % CHUNK_WORDS] |= 1ull
+											       << way->ports[n] % 64;
+	way->bitmap = number;
+	bucket->has_bitmap |= 1u << (i & (WAYS - 1));
+}
+
+static __always_inline int way_take(struct port_bucket *bucket, __u32 i, struct port_seek *seek,
+				    struct port_bitmap *bitmap)
+{
+	struct port_way *way = way_at(bucket, i);
+	int port = forget(seek, way_choose(way, seek));
+
+	if (port < 0)
+		return port;
+	if (way->used < WAY_PORTS) {
+		way->ports[way->used++ & (WAY_PORTS - 1)] = port;
+		return port;
+	}
+	if (!bitmap || !seek->fresh)
+		return -E2BIG;
+	way_grow(bucket, i, bitmap, seek->bitmap);
+	seek->fresh = false;
+	bitmap->bits[port / 64 % CHUNK_WORDS] |= 1ull << port % 64;
+	way->used++;
+	return port;
+}
+
+/*
+ * Takes a port in the seek's bucket. A port, from the start of the chunk, or: -ENOENT: go on in the second bucket;
+ * -E2BIG: with a fresh bitmap; -EAGAIN: with the bitmap `seen`. The end: -ENOSPC: none is free; -ENOBUFS: no room.
+ */
+__noinline int port_take_step(struct port_seek *seek)
+{
+	struct port_bitmap *bitmap = NULL;
+	struct port_bucket *bucket;
+	struct port_way *way;
+	__u32 index, i;
+	int ret;
+
+	if (!seek)
+		return -EINVAL;
+	index = seek->bitmap - 1;
+	if (seek->bitmap)
+		bitmap = bpf_map_lookup_elem(&port_bitmaps, &index);
+	index = seek->bucket;
+	bucket = bpf_map_lookup_elem(&port_buckets, &index);
+	if (!bucket)
+		return -ENOBUFS;
+
+	bpf_spin_lock(&bucket->lock);
+	i = way_find(bucket, seek);
+	way = way_at(bucket, i);
+	if (i == WAYS) {
+		ret = way_make(bucket, seek);
+	} else if (!way_has_bitmap(bucket, i)) {
+		ret = way_take(bucket, i, seek, bitmap);
+	} else if (!bitmap || way->bitmap != seek->bitmap) {
+		seek->seen = way->bitmap;
+		ret = -EAGAIN;
+	} else {
+		ret = bitmap_take(bitmap, seek);
+		if (ret >= 0)
+			way->used++;
+	}
+	bpf_spin_unlock(&bucket->lock);
+	return ret;
+}
+
+/* An entry in the second bucket went, or was not made there after all. */
+__noinline int overflow_drop(__u32 home)
+{
+	struct port_bucket *bucket = bpf_map_lookup_elem(&port_buckets, &home);
+
+	if (!bucket)
+		return -EINVAL;
+	bpf_spin_lock(&bucket->lock);
+	if (bucket->overflow)
+		bucket->overflow--;
+	bpf_spin_unlock(&bucket->lock);
+	return 0;
+}
+
+static __always_inline void policy_entries_add(__u32 slot, int more)
+{
+	__u32 *entries = bpf_map_lookup_elem(&policy_entries, &slot);
+
+	if (entries)
+		__sync_fetch_and_add(entries, more);
+}
+
+/* An index, or -ENOBUFS. */
+static __always_inline int free_bitmap_get(void)
+{
+	__u32 index;
+
+	if (!bpf_map_pop_elem(&free_bitmaps, &index))
+		return index;
+	if (*(volatile __u32 *)&port_table.fresh >= port_table.bitmaps)
+		return -ENOBUFS;
+	index = __sync_fetch_and_add(&port_table.fresh, 1);
+	return index < port_table.bitmaps ? (int)index : -ENOBUFS;
+}
+
+static __always_inline void free_bitmap_put(__u32 index)
+{
+	int i;
+
+	LOOP for (i = 0; i < PUSH_TRIES; i++) if (!bpf_map_push_elem(&free_bitmaps, &index, 0)) return;
+}
+
+/* Prepares the next step after one that lacked something. False: it cannot be had. */
+static __always_inline bool seek_go_on(struct port_seek *seek, int lacking)
+{
+	int index;
+
+	switch (lacking) {
+	case -ENOENT:
+		seek->bucket = seek->second;
+		return true;
+	case -E2BIG:
+		index = free_bitmap_get();
+		seek->bitmap = index + 1;
+		seek->fresh = index >= 0;
+		return seek->fresh;
+	default:
+		if (seek->fresh) /* somebody else was first */
+			free_bitmap_put(seek->bitmap - 1);
+		seek->fresh = false;
+		seek->bitmap = seek->seen;
+		return true;
+	}
 }
 
 /*
  * A port in [first, end), host byte order, both in the key's chunk, that was free towards the key's destination, now
- * in use. -ENOSPC: none is free; -ENOENT: no entry, ports_insert() and take again; -EAGAIN: the entry is being deleted.
+ * in use. Where the key has no entry, the policy of the slot makes one, as long as it has fewer than `destinations` (0:
+ * no limit). -ENOSPC: none is free; -ENOBUFS: no room for an entry, or for more ports in one; -EAGAIN.
  */
-__noinline int ports_take(const struct ports_key *wanted, __u32 first, __u32 end)
+__noinline int ports_take(const struct ports_key *wanted, __u32 first, __u32 end, __u32 slot, __u32 destinations)
 {
+	struct port_seek seek = {.slot = slot};
+	__u32 *entries, base, step;
 	struct ports_key key;
-	struct ports *entry;
-	__u32 base, start;
-	int bit = -1;
+	int ret = -EAGAIN;
 
 	if (!wanted)
 		return -EINVAL;
@@ -129,147 +383,278 @@ __noinline int ports_take(const struct ports_key *wanted, __u32 first, __u32 end
 	end -= base;
 	if (first >= end || end > PORTS_PER_CHUNK)
 		return -EINVAL;
-	entry = bpf_map_lookup_elem(&ports, &key);
-	if (!entry)
-		return -ENOENT;
-	start = first + bpf_get_prandom_u32() % (end - first);
+	entries = bpf_map_lookup_elem(&policy_entries, &slot);
+	seek_begin(&seek, &key);
+	seek.first = first;
+	seek.end = end;
+	seek.start = first + bpf_get_prandom_u32() % (end - first);
+	seek.may_make = entries && (!destinations || *(volatile __u32 *)entries < destinations);
 
-	bpf_spin_lock(&entry->lock);
-	if (!ports_valid(entry, &key)) {
-		bpf_spin_unlock(&entry->lock);
-		return -EAGAIN;
+	for (step = 0; step < STEPS_MAX; step++) {
+		ret = port_take_step(&seek);
+		if (ret >= 0 || ret == -ENOSPC || ret == -ENOBUFS)
+			break;
+		if (!seek_go_on(&seek, ret)) {
+			ret = -ENOBUFS;
+			break;
+		}
+		ret = -EAGAIN;
 	}
-	bit = bit_take(entry, first, end, start);
-	if (bit >= 0)
-		entry->used++;
-	bpf_spin_unlock(&entry->lock);
-	return bit < 0 ? -ENOSPC : (int)(base + bit);
+	if (seek.fresh)
+		free_bitmap_put(seek.bitmap - 1);
+	if (seek.made)
+		policy_entries_add(slot, 1);
+	else if (seek.reserved)
+		overflow_drop(seek.home);
+	return ret < 0 ? ret : (int)base + ret;
+}
+
+/* The few ports that are left go from the bitmap back into the entry. */
+static __always_inline void way_shrink(struct port_bucket *bucket, __u32 i, struct port_seek *seek,
+				       struct port_bitmap *bitmap)
+{
+	struct port_way *way = way_at(bucket, i);
+	__u32 word = 0, found = 0, n;
+
+	LOOP for (n = 0; n < CHUNK_WORDS + WAY_PORTS_AGAIN; n++)
+	{
+		__u64 bits = bitmap->bits[word % CHUNK_WORDS];
+
+		if (bits) {
+			way->ports[found & (WAY_PORTS - 1)] = word * 64 + lowest_bit(bits);
+			bitmap->bits[word % CHUNK_WORDS] = bits & (bits - 1);
+		}
+		found = forget(seek, found + !!bits);
+		word = forget(seek, word + !bits);
+	}
+	bucket->has_bitmap &= ~(1u << (i & (WAYS - 1)));
+}
+
+/* Where an entry without bitmap has the port; WAY_PORTS: nowhere. */
+static __always_inline __u32 way_port_find(const struct port_way *way, struct port_seek *seek, __u32 port)
+{
+	__u32 n;
+
+	LOOP for (n = 0; n < WAY_PORTS; n++) if (n < way->used && way->ports[n] == port) break;
+	return forget(seek, n);
+}
+
+/* Takes the port out of an entry without bitmap. False: it was not in it. */
+static __always_inline bool way_give(struct port_way *way, struct port_seek *seek, __u32 port)
+{
+	__u32 last = (way->used - 1) & (WAY_PORTS - 1), n = way_port_find(way, seek, port);
+
+	if (n == WAY_PORTS)
+		return false;
+	way->ports[n & (WAY_PORTS - 1)] = way->ports[last];
+	way->used--;
+	return true;
 }
 
 /*
- * Deletes the entry that was emptied longest ago. 0: one is gone, or at least one place in the queue is free again;
- * -ENOENT: nothing is queued; -EBUSY: the kernel could not delete it just now.
+ * Gives the seek's port, `start`, back. 0, or: -ENOENT: go on in the second bucket; -EAGAIN: with the bitmap `seen`;
+ * -ESRCH: it was not in use. When 0, `seen` is a bitmap that nobody needs any more, and `gone` says that the entry
+ * went.
  */
-__noinline int ports_evict(void)
+__noinline int port_give_step(struct port_seek *seek)
 {
-	struct ports_key key;
-	struct ports *entry;
-	bool dead = false;
-	int err;
+	struct port_bitmap *bitmap = NULL;
+	struct port_bucket *bucket;
+	struct port_way *way;
+	__u32 index, port, i;
+	int ret = 0;
+	__u64 bit;
 
-	if (bpf_map_pop_elem(&emptied, &key))
-		return -ENOENT;
-	entry = bpf_map_lookup_elem(&ports, &key);
-	if (!entry)
-		return 0;
-	bpf_spin_lock(&entry->lock);
-	if (ports_valid(entry, &key)) {
-		entry->queued = 0;
-		dead = !entry->used;
-		if (dead)
-			entry->state = PORTS_DEAD;
-	}
-	bpf_spin_unlock(&entry->lock);
-	if (!dead)
-		return 0;
-	err = bpf_map_delete_elem(&ports, &key);
-	if (!err)
-		return 0;
-	/* Kernels before 6.3: this interrupted a change of the same table. Nobody else deletes a dead entry. */
-	bpf_spin_lock(&entry->lock);
-	entry->state = PORTS_LIVE;
-	bpf_spin_unlock(&entry->lock);
-	return -EBUSY;
-}
-
-/* An entry without ports. 0, also when there is one already; -ENOSPC: the table is full. */
-__noinline int ports_insert(const struct ports_key *wanted)
-{
-	struct ports fresh = {.state = PORTS_LIVE};
-	int err, i;
-
-	if (!wanted)
+	if (!seek)
 		return -EINVAL;
-	fresh.key = *wanted;
-	for (i = 0; i <= EVICT_TRIES; i++) {
-		err = bpf_map_update_elem(&ports, &fresh.key, &fresh, BPF_NOEXIST);
-		if (!err || err == -EEXIST)
-			return 0;
-		if (ports_evict() == -ENOENT)
-			break;
+	port = seek->start % PORTS_PER_CHUNK;
+	bit = 1ull << port % 64;
+	index = seek->bitmap - 1;
+	if (seek->bitmap)
+		bitmap = bpf_map_lookup_elem(&port_bitmaps, &index);
+	index = seek->bucket;
+	bucket = bpf_map_lookup_elem(&port_buckets, &index);
+	if (!bucket)
+		return -ESRCH;
+
+	bpf_spin_lock(&bucket->lock);
+	seek->seen = 0;
+	i = way_find(bucket, seek);
+	way = way_at(bucket, i);
+	if (i == WAYS) {
+		ret = seek->bucket == seek->home && bucket->overflow ? -ENOENT : -ESRCH;
+	} else if (!way_has_bitmap(bucket, i)) {
+		ret = way_give(way, seek, port) ? 0 : -ESRCH;
+	} else if (!bitmap || way->bitmap != seek->bitmap) {
+		seek->seen = way->bitmap;
+		ret = -EAGAIN;
+	} else if (!(bitmap->bits[port / 64] & bit)) {
+		ret = -ESRCH;
+	} else {
+		bitmap->bits[port / 64] &= ~bit;
+		way->used--;
+		if (way->used <= WAY_PORTS_AGAIN) {
+			seek->seen = seek->bitmap;
+			way_shrink(bucket, i, seek, bitmap);
+		}
 	}
-	return -ENOSPC;
+	if (!ret && !way->used) {
+		bucket->tags[i & (WAYS - 1)] = 0;
+		seek->slot = way->slot;
+		seek->gone = true;
+	}
+	bpf_spin_unlock(&bucket->lock);
+	return ret;
 }
 
-/* Gives a port back. port: host byte order. */
+/* Gives a port back. port: host byte order, in the key's chunk. 0; -ESRCH: it was not in use; -EAGAIN. */
 __noinline int ports_give(const struct ports_key *held, __u32 port)
 {
+	struct port_seek seek = {.start = port % PORTS_PER_CHUNK};
 	struct ports_key key;
-	struct ports *entry;
-	bool empty = false;
-	__u64 bit;
-	__u32 word;
-	int i;
+	int ret = -EAGAIN;
+	__u32 step;
 
 	if (!held)
 		return -EINVAL;
 	key = *held;
-	word = port / 64 % CHUNK_WORDS;
-	bit = 1ull << port % 64;
-	entry = bpf_map_lookup_elem(&ports, &key);
-	if (!entry)
-		return -ENOENT;
-
-	bpf_spin_lock(&entry->lock);
-	if (ports_valid(entry, &key) && entry->bits[word] & bit) {
-		entry->bits[word] &= ~bit;
-		entry->used--;
-		empty = !entry->used && !entry->queued;
-		if (empty)
-			entry->queued = 1;
+	seek_begin(&seek, &key);
+	for (step = 0; step < STEPS_MAX; step++) {
+		ret = port_give_step(&seek);
+		if (ret == -ENOENT)
+			seek.bucket = seek.second;
+		else if (ret == -EAGAIN)
+			seek.bitmap = seek.seen;
+		else
+			break;
 	}
-	bpf_spin_unlock(&entry->lock);
-	for (i = 0; empty && i < PUSH_TRIES; i++) {
-		if (!bpf_map_push_elem(&emptied, &key, 0))
-			return 0;
-		ports_evict();
-	}
-	if (empty) { /* others filled the queue each time: the entry is queued when it is next emptied */
-		bpf_spin_lock(&entry->lock);
-		if (ports_valid(entry, &key))
-			entry->queued = 0;
-		bpf_spin_unlock(&entry->lock);
-	}
+	if (ret)
+		return ret;
+	if (seek.seen)
+		free_bitmap_put(seek.seen - 1);
+	if (!seek.gone)
+		return 0;
+	policy_entries_add(seek.slot, -1);
+	if (seek.bucket != seek.home)
+		overflow_drop(seek.home);
 	return 0;
 }
 
-/* How many bits of a word are set. */
-static __always_inline __u32 bits_count(__u64 word)
+/* How many ports of [first, end), from the start of the chunk, an entry has; -1: it is not in this bucket. */
+__noinline int bucket_count(struct port_seek *seek)
 {
-	word -= word >> 1 & 0x5555555555555555ull;
-	word = (word & 0x3333333333333333ull) + (word >> 2 & 0x3333333333333333ull);
-	word = (word + (word >> 4)) & 0x0f0f0f0f0f0f0f0full;
-	return word * 0x0101010101010101ull >> 56;
+	struct port_bitmap *bitmap;
+	struct port_bucket *bucket;
+	struct port_way *way;
+	__u32 index, n, i, sum = 0;
+
+	if (!seek)
+		return -1;
+	index = seek->bucket;
+	bucket = bpf_map_lookup_elem(&port_buckets, &index);
+	if (!bucket)
+		return -1;
+	i = way_find(bucket, seek);
+	if (i == WAYS)
+		return -1;
+	way = way_at(bucket, i);
+	if (!way_has_bitmap(bucket, i)) {
+		for (n = 0; n < WAY_PORTS; n++)
+			sum += none_negative((way->used - 1 - n) | (way->ports[n] - seek->first) |
+					     (seek->end - 1 - way->ports[n]));
+		return sum;
+	}
+	index = way->bitmap - 1;
+	bitmap = bpf_map_lookup_elem(&port_bitmaps, &index);
+	if (!bitmap)
+		return 0;
+	LOOP for (n = 0; n < CHUNK_WORDS; n++)
+	{
+		__u64 range = word_range(n, forget(seek, seek->first), forget(seek, seek->end));
+
+		sum = forget(seek, sum + bits_count(bitmap->bits[n] & range));
+	}
+	return sum;
 }
 
 /* How many ports in [first, end), both in the key's chunk, are in use: for telling, read without the lock. */
 __noinline int ports_count(const struct ports_key *wanted, __u32 first, __u32 end)
 {
+	struct port_seek seek = {};
 	struct ports_key key;
-	struct ports *entry;
-	__u32 word, sum = 0;
+	int sum;
 
 	if (!wanted)
 		return 0;
 	key = *wanted;
-	first -= (__u32)key.chunk << CHUNK_SHIFT;
-	end -= (__u32)key.chunk << CHUNK_SHIFT;
-	entry = bpf_map_lookup_elem(&ports, &key);
-	if (!entry)
+	seek_begin(&seek, &key);
+	seek.first = first - ((__u32)key.chunk << CHUNK_SHIFT);
+	seek.end = end - ((__u32)key.chunk << CHUNK_SHIFT);
+	sum = bucket_count(&seek);
+	if (sum >= 0)
+		return sum;
+	seek.bucket = seek.second;
+	sum = bucket_count(&seek);
+	return sum < 0 ? 0 : sum;
+}
+
+/* Whether a port is in use. Under the lock: what is put there later will have seen what the caller did before. */
+__noinline int port_has_step(struct port_seek *seek)
+{
+	struct port_bitmap *bitmap = NULL;
+	struct port_bucket *bucket;
+	struct port_way *way;
+	__u32 index, port, i;
+	int ret = 0;
+
+	if (!seek)
+		return -EINVAL;
+	port = seek->start % PORTS_PER_CHUNK;
+	index = seek->bitmap - 1;
+	if (seek->bitmap)
+		bitmap = bpf_map_lookup_elem(&port_bitmaps, &index);
+	index = seek->bucket;
+	bucket = bpf_map_lookup_elem(&port_buckets, &index);
+	if (!bucket)
 		return 0;
-	for (word = 0; word < CHUNK_WORDS; word++)
-		sum += bits_count(entry->bits[word] & word_range(word, first, end));
-	return sum;
+
+	bpf_spin_lock(&bucket->lock);
+	i = way_find(bucket, seek);
+	way = way_at(bucket, i);
+	if (i == WAYS) {
+		ret = seek->bucket == seek->home && bucket->overflow ? -ENOENT : 0;
+	} else if (!way_has_bitmap(bucket, i)) {
+		ret = way_port_find(way, seek, port) < WAY_PORTS;
+	} else if (!bitmap || way->bitmap != seek->bitmap) {
+		seek->seen = way->bitmap;
+		ret = -EAGAIN;
+	} else {
+		ret = bitmap->bits[port / 64] >> port % 64 & 1;
+	}
+	bpf_spin_unlock(&bucket->lock);
+	return ret;
+}
+
+/* 1: the port is in use; 0: it is not; -EAGAIN. port: host byte order, in the key's chunk. */
+__noinline int ports_has(const struct ports_key *wanted, __u32 port)
+{
+	struct port_seek seek = {.start = port % PORTS_PER_CHUNK};
+	struct ports_key key;
+	int ret = -EAGAIN;
+	__u32 step;
+
+	if (!wanted)
+		return -EINVAL;
+	key = *wanted;
+	seek_begin(&seek, &key);
+	for (step = 0; step < STEPS_MAX && ret < 0; step++) {
+		ret = port_has_step(&seek);
+		if (ret == -ENOENT)
+			seek.bucket = seek.second;
+		else if (ret == -EAGAIN)
+			seek.bitmap = seek.seen;
+	}
+	return ret < 0 ? -EAGAIN : ret;
 }
 
 #endif

@@ -26,16 +26,20 @@
 #include "../abi/hash.h"
 #include "alloc_policy.h"
 #include "alloc_ports.h"
+#include "alloc_probes.h"
 #include "alloc_socket.h"
 #include "counters.h"
 
-#define SEARCH_TRIES 16
+#define SEARCH_TRIES 32
 /* The largest slice lies in 16 chunks. */
 #define SEARCH_STEPS (POLICY_SLICES_MAX * (32768u / PORTS_PER_CHUNK) + SEARCH_TRIES)
 
 struct search {
 	struct ports_key key; /* the destination; egress address and chunk are those of the step */
 	__u32 policy;
+	__u32 slot; /* of the policy, likewise */
+	__u32 destinations;
+	__u32 holding; /* enum holding: what a port that was found is */
 	__u32 slice_count;
 	__u32 slice_start; /* index of the slice to begin with */
 	__u32 slice_seen; /* slices done with */
@@ -73,7 +77,7 @@ static __always_inline __u32 slice_sticky(const struct policy *policy, __u32 id,
 	return POLICY_SLICES_MAX - 1 - (best & (POLICY_SLICES_MAX - 1));
 }
 
-/* key and policy are set. 0; -ESRCH: no such policy. */
+/* key, policy, slot and destinations are set. 0; -ESRCH: no such policy. */
 __noinline int search_begin(struct search *search)
 {
 	struct policy *policy;
@@ -130,17 +134,35 @@ __noinline int search_aim(struct search *search)
 	return 0;
 }
 
-/* Takes a free port of [first, end) towards the key's destination, making the entry when there is none. */
-static __always_inline int port_take(const struct ports_key *key, __u32 first, __u32 end)
+/* Gives back what port_take() found. */
+static __always_inline void port_give(const struct search *search, __u32 port)
 {
-	int port = ports_take(key, first, end);
+	if (search->holding == HOLDS_PROBE)
+		probe_give(&search->key, port);
+	else
+		ports_give(&search->key, port);
+}
 
-	if (port != -ENOENT)
+/*
+ * Takes a port of [first, end) that is free towards the key's destination, in the table, or beside it where that has no
+ * room. -ENOSPC: there is none; -EAGAIN; -EADDRINUSE: the other kind has it.
+ */
+static __always_inline int port_take(struct search *search, __u32 first, __u32 end)
+{
+	int port = ports_take(&search->key, first, end, search->slot, search->destinations);
+
+	search->holding = HOLDS_ENTRY;
+	if (port >= 0 && probe_has(&search->key, port)) {
+		ports_give(&search->key, port);
+		return -EADDRINUSE;
+	}
+	if (port != -ENOBUFS)
 		return port;
-	if (ports_insert(key))
-		return -ENOBUFS;
-	port = ports_take(key, first, end);
-	return port == -ENOENT ? -EAGAIN : port;
+	search->holding = HOLDS_PROBE;
+	port = probe_take(&search->key, first, end);
+	if (port >= 0)
+		count(VERDICT_PORT_PROBED);
+	return port;
 }
 
 /*
@@ -215,9 +237,6 @@ static __always_inline bool search_goes_on(struct search *search, int outcome)
 			return true;
 		search->used += ports_count(&search->key, search->first, search->end);
 		return false;
-	case -ENOBUFS: /* no room for this chunk's entry; another chunk may have one */
-		search->refused = outcome;
-		/* fallthrough */
 	case -ENOSPC:
 		if (++search->chunk_seen >= search->chunks)
 			search_next_slice(search);
@@ -239,14 +258,14 @@ __noinline int search_step(struct bpf_sock_addr *ctx, struct search *search)
 		return -EINVAL;
 	err = search_aim(search);
 	if (!err) {
-		port = port_take(&search->key, search->first, search->end);
+		port = port_take(search, search->first, search->end);
 		if (port == -ENOSPC)
 			search->used += search->end - search->first;
 		err = port < 0 ? port : port_bind(ctx, &search->key, port);
 		if (!err)
 			return port;
 		if (port >= 0)
-			ports_give(&search->key, port);
+			port_give(search, port);
 	}
 	return search_goes_on(search, err) ? -EAGAIN : -EADDRNOTAVAIL;
 }

@@ -10,6 +10,7 @@
 
 #include "../abi/allocator.h"
 #include "alloc_ports.h"
+#include "alloc_probes.h"
 
 struct {
 	__uint(type, BPF_MAP_TYPE_SK_STORAGE);
@@ -54,18 +55,23 @@ static __always_inline struct socket_state *socket_of_ops(struct bpf_sock_ops *c
 /* Two hooks may come here for one socket, on two CPUs: one of them gives the port back. */
 static __always_inline void socket_release(struct socket_state *socket)
 {
-	if (__sync_lock_test_and_set(&socket->held, 0))
+	__u32 held = __sync_lock_test_and_set(&socket->held, HOLDS_NOTHING);
+
+	if (held == HOLDS_ENTRY)
 		ports_give(&socket->key, socket->port);
+	else if (held == HOLDS_PROBE)
+		probe_give(&socket->key, socket->port);
 }
 
 /* The caller has taken the port, and has the socket's lock. What was held until now is given back. */
-static __always_inline void socket_hold(struct socket_state *socket, const struct ports_key *key, __u32 port)
+static __always_inline void socket_hold(struct socket_state *socket, const struct ports_key *key, __u32 port,
+					enum holding holding)
 {
 	socket_release(socket);
 	socket->key = *key;
 	socket->port = port;
 	barrier();
-	socket->held = 1;
+	socket->held = holding;
 }
 
 static __always_inline bool socket_holds(const struct socket_state *socket, const struct ports_key *key, __u32 port)

@@ -114,7 +114,7 @@ static bool policy_same(const struct fleet *one, size_t i, const struct fleet *o
 
 	return strcmp(a->cgroup, b->cgroup) == 0 && selector_compare(&a->select, &b->select) == 0 &&
 	       a->address == b->address && a->unconnected_udp == b->unconnected_udp && a->slices == b->slices &&
-	       policy_lists_same(a, b);
+	       a->destinations == b->destinations && policy_lists_same(a, b);
 }
 
 static const struct kind kinds[] = {

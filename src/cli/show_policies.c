@@ -42,10 +42,11 @@ static json_t *policy_json(const struct fleet_policy *policy)
 {
 	char *select = selector_format(&policy->select);
 	json_t *object =
-		select ? json_pack("{s:s, s:s, s:s, s:s, s:s, s:i, s:o, s:o}", "name", policy->name, "cgroup",
+		select ? json_pack("{s:s, s:s, s:s, s:s, s:s, s:i, s:i, s:o, s:o}", "name", policy->name, "cgroup",
 				   policy->cgroup, "select", select, "address", choice_name(policy->address),
 				   "unconnected_udp", unconnected_name(policy->unconnected_udp), "slices",
-				   (int)policy->slices, "except", excepts_json(policy), "serve", serves_json(policy))
+				   (int)policy->slices, "destinations", (int)policy->destinations, "except",
+				   excepts_json(policy), "serve", serves_json(policy))
 		       : NULL;
 
 	free(select);

@@ -111,10 +111,10 @@ static json_t *destinations_json(const struct use *use)
 
 static int print_json(const struct use *use)
 {
-	return answer_print(json_pack("{s:i, s:I, s:i, s:I, s:o, s:o, s:o}", "ports", use->ports, "connections",
+	return answer_print(json_pack("{s:i, s:I, s:i, s:I, s:I, s:o, s:o, s:o}", "ports", use->ports, "connections",
 				      (json_int_t)use->connections, "destinations", use->destinations, "left_over",
-				      (json_int_t)use->left_over, "slices", slices_json(use), "policies",
-				      policies_json(use), "top", destinations_json(use)));
+				      (json_int_t)use->left_over, "probed", (json_int_t)use->probed, "slices",
+				      slices_json(use), "policies", policies_json(use), "top", destinations_json(use)));
 }
 
 static int print_slices(const struct use *use)
@@ -197,6 +197,11 @@ static int print_tables(const struct use *use)
 		message("no policy here has a slice");
 	if (use->left_over)
 		message("%" PRIu64 " connections are on ports that no policy has any more", use->left_over);
+	if (use->probed)
+		message("%" PRIu64
+			" connections more are beside the table, which had no room for them, or their policy "
+			"not (berthd --destinations, and a policy's destinations)",
+			use->probed);
 	return err ? VERB_FAILED : VERB_DONE;
 }
 

@@ -56,6 +56,7 @@ static const struct field use_fields[] = {
 	PLAIN(use, destinations, FIELD_U32),
 	PLAIN(use, connections, FIELD_U64),
 	PLAIN(use, left_over, FIELD_U64),
+	PLAIN(use, probed, FIELD_U64),
 	LIST(use, "slices", slices, slice_count, &use_slice_shape),
 	LIST(use, "policies", policies, policy_count, &use_policy_shape),
 	LIST(use, "top", top, top_count, &use_destination_shape),

@@ -139,7 +139,7 @@ static void test_usage(void **state)
 	struct use_slice slice = {0xcb007105u, 4096, 2048, 3, 2048, 2149};
 	struct use_policy policy = {"crawler", UINT32_MAX, 1, 2048, 3, 2048, 2149};
 	struct use_destination to = {0xc6336407u, 443, "udp", 2048, "crawler", 2047, 2048};
-	const struct use use = {2048, 3, 2156, 7, &slice, 1, &policy, 1, &to, 1};
+	const struct use use = {2048, 3, 2156, 7, 11, &slice, 1, &policy, 1, &to, 1};
 	json_t *reply = control_reply_usage(&use);
 	struct use back = {0};
 	char *why = NULL;
@@ -150,6 +150,7 @@ static void test_usage(void **state)
 	assert_int_equal(back.destinations, 3);
 	assert_int_equal(back.connections, 2156);
 	assert_int_equal(back.left_over, 7);
+	assert_int_equal(back.probed, 11);
 	assert_int_equal(back.slice_count, 1);
 	assert_int_equal(back.slices[0].addr, slice.addr);
 	assert_int_equal(back.slices[0].first, 4096);

@@ -65,6 +65,7 @@ struct fleet_policy {
 	enum address_choice address;
 	enum unconnected_udp unconnected_udp;
 	unsigned slices; /* slices a server holds for it; 1 unless the file says more */
+	unsigned destinations; /* that it may have in a server's table of ports; 0: no limit */
 	struct prefix *except; /* beside the built-in ones */
 	size_t except_count;
 	uint16_t *serve; /* UDP ports that serve */

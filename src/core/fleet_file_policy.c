@@ -107,6 +107,13 @@ static void read_slices(struct reader *reader, const struct node *node, void *ob
 	reader_number(reader, node, 1, POLICY_SLICES_MAX, &policy->slices);
 }
 
+static void read_destinations(struct reader *reader, const struct node *node, void *object)
+{
+	struct fleet_policy *policy = object;
+
+	reader_number(reader, node, 1, DESTINATIONS_MAX, &policy->destinations);
+}
+
 static void read_excepted(struct reader *reader, const struct node *node, void *object)
 {
 	struct fleet_policy *policy = object;
@@ -155,6 +162,7 @@ void fleet_file_policy(struct reader *reader, const struct node *item, void *obj
 					      {"address", read_address_choice, NULL},
 					      {"unconnected_udp", read_unconnected_udp, NULL},
 					      {"slices", read_slices, NULL},
+					      {"destinations", read_destinations, NULL},
 					      {"except", read_except, NULL},
 					      {"serve", read_serve, NULL},
 					      {0}};

@@ -133,12 +133,14 @@ static void every_key_is_read(void **state)
 	assert_string_equal(all->cgroup, "/");
 	assert_select(all, "*");
 	assert_int_equal(all->slices, 1);
+	assert_int_equal(all->destinations, 0);
 	assert_int_equal(all->address, ADDRESS_STICKY);
 	assert_int_equal(all->unconnected_udp, UNCONNECTED_DENY);
 	assert_int_equal(all->except_count, 0);
 	assert_string_equal(most->cgroup, "/system.slice/a b.service");
 	assert_select(most, "country=$site.country,trust=*");
 	assert_int_equal(most->slices, 32);
+	assert_int_equal(most->destinations, 1000);
 	assert_int_equal(most->address, ADDRESS_SPREAD);
 	assert_int_equal(most->unconnected_udp, UNCONNECTED_OWN_ADDRESS);
 	assert_int_equal(most->except_count, 3);

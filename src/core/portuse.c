@@ -123,7 +123,7 @@ static int share_add(struct portuse *portuse, const struct ports_key *key, uint3
 }
 
 /* Bits of an entry in [first, end), counted from the start of its chunk. */
-static uint32_t bits_count(const struct ports *entry, uint32_t first, uint32_t end)
+static uint32_t bits_count(const struct port_entry *entry, uint32_t first, uint32_t end)
 {
 	uint32_t count = 0;
 
@@ -157,8 +157,9 @@ static size_t slice_at(const struct portuse *portuse, uint32_t addr)
 	return low;
 }
 
-int portuse_entry(struct portuse *portuse, const struct ports_key *key, const struct ports *entry)
+int portuse_entry(struct portuse *portuse, const struct port_entry *entry)
 {
+	const struct ports_key *key = &entry->key;
 	uint32_t base = (uint32_t)key->chunk << CHUNK_SHIFT, addr = ntohl(key->egress), seen = 0, all;
 	int err = portuse->indexed ? 0 : portuse_index(portuse);
 

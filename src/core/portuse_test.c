@@ -34,11 +34,11 @@ static void entry(struct portuse *portuse, uint32_t egress, uint32_t dest, uint1
 				      .dest_port = htons(port),
 				      .proto = IPPROTO_TCP,
 				      .chunk = (uint8_t)(first >> CHUNK_SHIFT)};
-	struct ports ports = {.key = key, .used = (uint16_t)count};
+	struct port_entry ports = {.key = key, .used = count};
 
 	for (uint32_t at = first % PORTS_PER_CHUNK; at < first % PORTS_PER_CHUNK + count; at++)
 		ports.bits[at / 64] |= UINT64_C(1) << at % 64;
-	assert_int_equal(portuse_entry(portuse, &key, &ports), 0);
+	assert_int_equal(portuse_entry(portuse, &ports), 0);
 }
 
 static struct use sum(struct portuse *portuse, size_t top)

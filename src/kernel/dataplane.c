@@ -13,6 +13,7 @@
 #include "bpffs.h"
 #include "bpflog.h"
 #include "dataplane_private.h"
+#include "porttable.h"
 #include "why.h"
 
 #define TABLE_PREFIX ".data."
@@ -151,7 +152,7 @@ static int object_load(struct dataplane *dp, enum program_object which, uint32_t
 
 	err = program_object_open(which, &dp->objects[which]);
 	if (!err)
-		err = program_object_set_destinations(dp->objects[which], destinations);
+		err = port_table_size(dp->objects[which], destinations);
 	if (err)
 		return why_say(why, err, "cannot open the %s: %s", program_object_name(which), strerror(-err));
 	err = maps_share(dp, dp->objects[which], why);

@@ -32,8 +32,8 @@ struct dataplane;
 struct dataplane_options {
 	const char *bpffs; /* "/sys/fs/bpf/berth"; a bpf file system is mounted at its parent when there is none */
 	const char *cgroup_root; /* directory of the cgroup2 tree that the allocator's programs are attached to */
-	uint32_t destinations; /* connections' (egress, 2,048 ports, destination) kept apart; 0: DESTINATIONS_DEFAULT.
-				  Counts when the maps are made, not when they are adopted. */
+	uint32_t destinations; /* (egress address, 2,048 ports, destination) that the table has room for;
+				  0: DESTINATIONS_DEFAULT. Counts when the maps are made, not when they are adopted */
 };
 
 /*
@@ -84,6 +84,7 @@ struct dataplane_policy {
 	struct policy policy;
 };
 
+/* `slot` is filled in here, and stays what it was. -E2BIG: POLICIES_MAX are there. */
 int dataplane_policy_write(struct dataplane *dp, uint32_t id, const struct policy *policy);
 int dataplane_policy_remove(struct dataplane *dp, uint32_t id);
 /* -ENOENT: there is none. */

@@ -81,9 +81,35 @@ static int entry_list_read(const struct dataplane *dp, const char *map, size_t k
 	return err;
 }
 
+/* The slot that the policy has, or the lowest that no other one has. What is left of an older policy's entries in the
+   table counts for the new one, until they go. */
+static int slot_find(const struct dataplane *dp, uint32_t id, uint16_t *ret)
+{
+	bool taken[POLICIES_MAX] = {0};
+	struct dataplane_policy *policies;
+	size_t count, slot = 0;
+	int err = dataplane_policy_list(dp, &policies, &count);
+
+	if (err)
+		return err;
+	for (size_t i = 0; i < count; i++)
+		taken[policies[i].policy.slot % POLICIES_MAX] |= policies[i].id != id;
+	for (size_t i = 0; i < count; i++)
+		if (policies[i].id == id)
+			slot = policies[i].policy.slot % POLICIES_MAX;
+	free(policies);
+	while (slot < POLICIES_MAX && taken[slot])
+		slot++;
+	*ret = (uint16_t)slot;
+	return slot < POLICIES_MAX ? 0 : -E2BIG;
+}
+
 int dataplane_policy_write(struct dataplane *dp, uint32_t id, const struct policy *policy)
 {
-	return id == POLICY_NONE ? -EINVAL : entry_write(dp, "policies", &id, policy);
+	struct policy entry = *policy;
+	int err = id == POLICY_NONE ? -EINVAL : slot_find(dp, id, &entry.slot);
+
+	return err ? err : entry_write(dp, "policies", &id, &entry);
 }
 
 int dataplane_policy_remove(struct dataplane *dp, uint32_t id)

@@ -120,9 +120,10 @@ static void make_config(struct dataplane *dp)
 
 static void makes_and_pins(void **state)
 {
-	static const char *const maps[] = {"config",   "directories", "slices",          "hops",         "members",
-					   "counters", "ports",       "cgroup_policies", "cgroup_paths", "policies",
-					   "excepts",  "serves",      "sockets"};
+	static const char *const maps[] = {"config",       "directories",  "slices",       "hops",
+					   "members",      "counters",     "port_table",   "cgroup_policies",
+					   "cgroup_paths", "policies",     "excepts",      "serves",
+					   "sockets",      "port_buckets", "port_bitmaps", "port_probes"};
 	struct dataplane *dp, *second = NULL;
 	char *why = NULL;
 
@@ -523,6 +524,47 @@ static void guard_leaves_others_alone(void **state)
 	dataplane_close(dp);
 }
 
+/* The slots of policies that are alike but for these. */
+static uint64_t slots_of(const struct dataplane_policy *policies, size_t count, const struct policy *alike)
+{
+	uint64_t slots = 0;
+
+	for (size_t i = 0; i < count; i++) {
+		struct policy policy = policies[i].policy;
+
+		assert_true(policy.slot < 64 && !(slots >> policy.slot & 1));
+		slots |= 1ull << policy.slot;
+		policy.slot = alike->slot;
+		assert_memory_equal(&policy, alike, sizeof(policy));
+	}
+	return slots;
+}
+
+/* A policy keeps its slot, and what one leaves another may have. */
+static void policies_have_slots(void **state)
+{
+	const struct policy fresh = {.slice_count = 1, .slot = 9};
+	struct policy policy;
+	struct dataplane *dp;
+
+	NEED_SANDBOX();
+	dp = open_one();
+	make_config(dp);
+	for (uint32_t id = 10; id < 13; id++)
+		assert_int_equal(dataplane_policy_write(dp, id, &fresh), 0);
+	assert_int_equal(dataplane_policy_write(dp, 11, &fresh), 0);
+	assert_int_equal(dataplane_policy_read(dp, 11, &policy), 0);
+	assert_int_equal(policy.slot, 1);
+	assert_int_equal(dataplane_policy_remove(dp, 10), 0);
+	assert_int_equal(dataplane_policy_write(dp, 12, &fresh), 0);
+	assert_int_equal(dataplane_policy_read(dp, 12, &policy), 0);
+	assert_int_equal(policy.slot, 2);
+	assert_int_equal(dataplane_policy_write(dp, 13, &fresh), 0);
+	assert_int_equal(dataplane_policy_read(dp, 13, &policy), 0);
+	assert_int_equal(policy.slot, 0);
+	dataplane_close(dp);
+}
+
 static void policies_and_their_sets(void **state)
 {
 	static const uint16_t ports[] = {5000, 6000};
@@ -545,7 +587,7 @@ static void policies_and_their_sets(void **state)
 		assert_int_equal(dataplane_policy_write(dp, id, &policy), 0);
 	assert_int_equal(dataplane_policy_list(dp, &policies, &count), 0);
 	assert_int_equal(count, 40);
-	assert_memory_equal(&policies[0].policy, &policy, sizeof(policy));
+	assert_int_equal(slots_of(policies, count, &policy), (1ull << 40) - 1);
 	free(policies);
 	assert_int_equal(dataplane_policy_remove(dp, 5), 0);
 	assert_int_equal(dataplane_policy_remove(dp, 5), 0);
@@ -708,6 +750,7 @@ int main(void)
 		TEST(guard_replaces_itself),
 		TEST(guard_leaves_others_alone),
 		TEST(policies_and_their_sets),
+		TEST(policies_have_slots),
 		TEST(allocator_outlives_its_agent),
 		TEST(teardown_takes_all_away),
 	};

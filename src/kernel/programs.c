@@ -6,7 +6,6 @@
 #include <string.h>
 #include <zlib.h>
 
-#include "../abi/allocator.h"
 #include "../abi/forwarder.h"
 #include "bpflog.h"
 #include "why.h"
@@ -82,13 +81,6 @@ int program_object_open(enum program_object which, struct bpf_object **ret)
 	/* libbpf has copied what it needs: programs, names, the tables' first contents. */
 	free(elf);
 	return err;
-}
-
-int program_object_set_destinations(struct bpf_object *object, uint32_t destinations)
-{
-	struct bpf_map *map = bpf_object__find_map_by_name(object, "ports");
-
-	return map ? bpf_map__set_max_entries(map, destinations) : 0;
 }
 
 /* The last line of the verifier's log that says something: the statistics at its end don't. Cuts the log up. */

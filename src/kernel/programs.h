@@ -14,7 +14,5 @@ const char *program_object_name(enum program_object which);
 int program_object_open(enum program_object which, struct bpf_object **ret);
 /* Loads it. On failure *why is a sentence with what the verifier said last. Quiet otherwise. */
 int program_object_load(enum program_object which, struct bpf_object *object, char **why);
-/* How many destinations the allocator keeps apart. Before loading; without effect on other objects. */
-int program_object_set_destinations(struct bpf_object *object, uint32_t destinations);
 
 #endif

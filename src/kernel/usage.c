@@ -8,6 +8,7 @@
 #include "../core/portuse.h"
 #include "pins.h"
 #include "policynames.h"
+#include "porttable.h"
 #include "why.h"
 
 struct reading {
@@ -27,18 +28,29 @@ static int policy_visit(void *arg, const void *key, const void *value)
 	return portuse_policy(reading->portuse, id, policy_names_text(&reading->names, id, name), &policy);
 }
 
-static int entry_visit(void *arg, const void *key, const void *value)
+static int entry_visit(void *arg, const struct port_entry *entry)
 {
 	struct reading *reading = arg;
 
-	return portuse_entry(reading->portuse, key, value);
+	return portuse_entry(reading->portuse, entry);
+}
+
+static int table_visit(void *arg, const void *key, const void *value)
+{
+	struct port_table table;
+
+	(void)key;
+	memcpy(&table, value, sizeof(table));
+	*(uint64_t *)arg = table.probes;
+	return 0;
 }
 
 int usage_read(const char *bpffs, size_t top, struct use *ret, char **why)
 {
 	const struct pin_form policies = {"policies", BPF_MAP_TYPE_HASH, sizeof(uint32_t), sizeof(struct policy)};
-	const struct pin_form ports = {"ports", BPF_MAP_TYPE_HASH, sizeof(struct ports_key), sizeof(struct ports)};
+	const struct pin_form table = {"port_table", BPF_MAP_TYPE_ARRAY, sizeof(uint32_t), sizeof(struct port_table)};
 	struct reading reading = {.portuse = portuse_new()};
+	uint64_t probed = 0;
 	int err;
 
 	if (!reading.portuse)
@@ -47,11 +59,15 @@ int usage_read(const char *bpffs, size_t top, struct use *ret, char **why)
 	if (!err)
 		err = pin_load(bpffs, &policies, policy_visit, &reading, why);
 	if (!err)
-		err = pin_load(bpffs, &ports, entry_visit, &reading, why);
+		err = port_table_read(bpffs, entry_visit, &reading, why);
+	if (!err)
+		err = pin_load(bpffs, &table, table_visit, &probed, why);
 	if (!err) {
 		err = portuse_sum(reading.portuse, top, ret);
 		if (err)
 			why_say(why, err, "%s", strerror(-err));
+		else
+			ret->probed = probed;
 	}
 	policy_names_clear(&reading.names);
 	portuse_free(reading.portuse);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Use of ports, from the pins: works without an agent. Reads the whole of `ports` in batches; what it costs grows with
- * the destinations there (docs/allocator.md says how much).
+ * Use of ports, from the pins: works without an agent. Reads the whole table in batches; what it costs grows with
+ * its size (docs/allocator.md says how much).
  */
 #ifndef BERTH_KERNEL_USAGE_H
 #define BERTH_KERNEL_USAGE_H

@@ -79,23 +79,28 @@ static void policy_put(uint32_t id, const char *name, uint32_t first)
 	assert_int_equal(dataplane_policy_write(dp, id, &policy), 0);
 }
 
+/* Fills the ways of one bucket after the other. */
 static void destinations_put(uint32_t count)
 {
-	char path[] = BPFFS "/maps/ports";
+	char path[] = BPFFS "/maps/port_buckets";
+	struct port_bucket bucket;
 	int fd = bpf_obj_get(path);
 
 	assert_true(fd >= 0);
 	for (uint32_t i = 0; i < count; i++) {
-		struct ports entry = {.key = {.egress = htonl(EGRESS),
+		struct port_way *way = &bucket.ways[i % DESTINATIONS_PER_BUCKET];
+		uint32_t index = i / DESTINATIONS_PER_BUCKET;
+
+		if (i % DESTINATIONS_PER_BUCKET == 0)
+			memset(&bucket, 0, sizeof(bucket));
+		way->key = (struct ports_key){.egress = htonl(EGRESS),
 					      .dest = htonl(DEST + i),
 					      .dest_port = htons(443),
 					      .proto = IPPROTO_TCP,
-					      .chunk = SLICE_FIRST >> CHUNK_SHIFT},
-				      .used = 1,
-				      .bits = {1},
-				      .state = PORTS_LIVE};
-
-		assert_int_equal(bpf_map_update_elem(fd, &entry.key, &entry, BPF_NOEXIST), 0);
+					      .chunk = SLICE_FIRST >> CHUNK_SHIFT};
+		way->used = 1;
+		bucket.tags[i % DESTINATIONS_PER_BUCKET] = 1;
+		assert_int_equal(bpf_map_update_elem(fd, &index, &bucket, BPF_ANY), 0);
 	}
 	close(fd);
 }
@@ -118,6 +123,7 @@ static void a_full_table_is_read_quickly(void **state)
 	NEED_SANDBOX();
 	policy_put(7, "crawler", SLICE_FIRST);
 	destinations_put(DESTINATIONS_DEFAULT);
+	put("port_table", &(uint32_t){0}, &(struct port_table){.probes = 3});
 	for (int i = 0; i < ROUNDS; i++) {
 		uint64_t begin = cpu_ns();
 
@@ -125,6 +131,7 @@ static void a_full_table_is_read_quickly(void **state)
 		best = cpu_ns() - begin < best ? cpu_ns() - begin : best;
 		assert_int_equal(use.destinations, DESTINATIONS_DEFAULT);
 		assert_int_equal(use.connections, DESTINATIONS_DEFAULT);
+		assert_int_equal(use.probed, 3);
 		assert_int_equal(use.top_count, USE_TOP_DEFAULT);
 		assert_string_equal(use.policies[0].name, "crawler");
 		assert_int_equal(use.policies[0].fullest, 1);

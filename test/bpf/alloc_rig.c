@@ -20,6 +20,8 @@
 
 #include <allocator.skel.h>
 
+#include "../../src/kernel/porttable.h"
+
 #define CASE_SECONDS 30
 #define SETTLE_TRIES 200
 #define SETTLE_MS 10
@@ -247,42 +249,80 @@ uint64_t rig_counter(struct rig *rig, enum verdict verdict)
 	return sum;
 }
 
-static void ports_walk(struct rig *rig, unsigned *entries, unsigned *used)
+struct ports_sum {
+	unsigned entries, used;
+};
+
+static int ports_add(void *arg, const struct port_entry *entry)
 {
-	int fd = bpf_map__fd(rig->skel->maps.ports);
-	struct ports_key key, *before = NULL;
-	struct ports entry;
+	struct ports_sum *sum = arg;
 
-	*entries = *used = 0;
-	while (!bpf_map_get_next_key(fd, before, &key)) {
-		unsigned bits = 0;
+	sum->entries++;
+	sum->used += entry->used;
+	return 0;
+}
 
-		before = &key;
-		if (bpf_map_lookup_elem_flags(fd, &key, &entry, BPF_F_LOCK))
-			continue;
-		for (unsigned i = 0; i < CHUNK_WORDS; i++)
-			bits += __builtin_popcountll(entry.bits[i]);
-		expect_equal(bits, entry.used);
-		expect(!memcmp(&key, &entry.key, sizeof(key)));
-		++*entries;
-		*used += bits;
+static struct ports_sum ports_sum(struct rig *rig)
+{
+	struct ports_sum sum = {0};
+
+	expect(!port_table_visit(bpf_map__fd(rig->skel->maps.port_buckets), bpf_map__fd(rig->skel->maps.port_bitmaps),
+				 ports_add, &sum));
+	return sum;
+}
+
+struct port_table rig_table(struct rig *rig)
+{
+	struct port_table table;
+	uint32_t key = 0;
+
+	expect(!bpf_map__lookup_elem(rig->skel->maps.data_port_table, &key, sizeof(key), &table, sizeof(table), 0));
+	return table;
+}
+
+/* Bits of connections that the table has no room for. */
+static unsigned probes_used(struct rig *rig)
+{
+	static struct port_probes probes;
+	uint32_t key = 0;
+	unsigned used = 0;
+
+	expect(!bpf_map__lookup_elem(rig->skel->maps.data_port_probes, &key, sizeof(key), &probes, sizeof(probes), 0));
+	for (unsigned i = 0; i < PROBE_WORDS; i++)
+		used += (unsigned)__builtin_popcountll(probes.words[i]);
+	expect_equal(rig_table(rig).probes, used);
+	return used;
+}
+
+unsigned rig_overflows(struct rig *rig)
+{
+	int fd = bpf_map__fd(rig->skel->maps.port_buckets);
+	struct port_bucket bucket;
+	unsigned sum = 0;
+
+	for (uint32_t i = 0; i < rig_table(rig).buckets; i++) {
+		expect(!bpf_map_lookup_elem(fd, &i, &bucket));
+		sum += bucket.overflow;
 	}
+	return sum;
+}
+
+unsigned rig_policy_entries(struct rig *rig, uint32_t slot)
+{
+	uint32_t entries;
+
+	expect(!bpf_map_lookup_elem(bpf_map__fd(rig->skel->maps.policy_entries), &slot, &entries));
+	return entries;
 }
 
 unsigned rig_ports_used(struct rig *rig)
 {
-	unsigned entries, used;
-
-	ports_walk(rig, &entries, &used);
-	return used;
+	return ports_sum(rig).used + probes_used(rig);
 }
 
 unsigned rig_ports_entries(struct rig *rig)
 {
-	unsigned entries, used;
-
-	ports_walk(rig, &entries, &used);
-	return entries;
+	return ports_sum(rig).entries;
 }
 
 void rig_ports_expect(struct rig *rig, unsigned used)
@@ -349,8 +389,7 @@ static void rig_up(struct rig *rig, uint32_t table)
 	cgroup_enter(rig->top);
 	rig->skel = allocator__open();
 	expect(rig->skel);
-	if (table)
-		expect(!bpf_map__set_max_entries(rig->skel->maps.ports, table));
+	expect(!port_table_size(rig->skel->obj, table ? table : RIG_TABLE));
 	expect(!allocator__load(rig->skel));
 	rig_attach(rig);
 	rig_cgroup_make(rig, "app");

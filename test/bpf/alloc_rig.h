@@ -56,8 +56,9 @@ void rig_test(void **state);
 	{ \
 		.name = #function, .test_func = rig_test, .initial_state = (void *)(function) \
 	}
-/* The same with `ports` having that many entries. */
+/* The same with a table for that many destinations. */
 void rig_test_small(void **state);
+#define RIG_TABLE 4096u
 #define RIG_SMALL_TABLE 64u
 #define RIG_CASE_SMALL(function) \
 	{ \
@@ -89,9 +90,14 @@ void rig_enter(struct rig *rig, const char *name);
 pid_t rig_child(void);
 
 uint64_t rig_counter(struct rig *rig, enum verdict verdict);
-/* Bits set in all entries of `ports`; ends the case when `used` says something else. */
+struct port_table rig_table(struct rig *rig);
+/* Ports in use in the table and beside it. */
 unsigned rig_ports_used(struct rig *rig);
-/* Entries of `ports`, empty ones counted. */
+/* Entries that live in their second bucket. */
+unsigned rig_overflows(struct rig *rig);
+/* Entries that the policy of a slot has made. */
+unsigned rig_policy_entries(struct rig *rig, uint32_t slot);
+/* Entries of the table. */
 unsigned rig_ports_entries(struct rig *rig);
 /* Waits until as many bits are set, for up to two seconds. */
 void rig_ports_expect(struct rig *rig, unsigned used);

@@ -141,7 +141,7 @@ static void ports_of_others_are_told(struct rig *rig)
 	expect_equal(inet_connect(udp_socket(), ORIGIN, ORIGIN_PORT), -EADDRNOTAVAIL);
 	event = expect_one(rig, VERDICT_REFUSED_FULL, IPPROTO_UDP, ORIGIN_PORT);
 	expect_equal(event.used, SMALL);
-	expect_equal(event.busy, 16);
+	expect_equal(event.busy, 32);
 }
 
 static void every_refusal_is_told(struct rig *rig)

@@ -478,7 +478,7 @@ static void a_port_lives_as_long_as_the_socket(struct rig *rig)
 	expect_equal(rig_ports_used(rig), 3);
 	kill(child, SIGKILL);
 	expect(waitpid(child, &status, 0) == child);
-	rig_ports_expect(rig, 1);
+	rig_ports_expect(rig, 0);
 }
 
 int main(void)

@@ -67,7 +67,7 @@ def test_slices(applied):
 def test_policies(applied):
     assert answer(applied, "show", "policies") == {"policies": [{
         "name": "crawler", "cgroup": "/system.slice/crawler.service", "select": "country=DE", "address": "sticky",
-        "unconnected_udp": "deny", "slices": 1, "except": [], "serve": []}]}
+        "unconnected_udp": "deny", "slices": 1, "destinations": 0, "except": [], "serve": []}]}
 
 
 @pytest.mark.parametrize("subject", SUBJECTS[:5])
