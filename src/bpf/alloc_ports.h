@@ -11,7 +11,8 @@
  *
  * No helper may be called under a lock. So an operation goes in steps, each of which takes one lock once, and says what
  * it lacks: the second bucket, or a bitmap, whose address has to be asked for beforehand. The steps are global
- * functions, which the verifier reads once, by themselves.
+ * functions, which the verifier reads once, by themselves. Their loops stay loops: unrolled, they take more stack than
+ * there is for all functions together.
  */
 #ifndef BERTH_BPF_ALLOC_PORTS_H
 #define BERTH_BPF_ALLOC_PORTS_H
@@ -57,9 +58,6 @@ struct {
 	__type(key, __u32);
 	__type(value, __u32);
 } policy_entries SEC(".maps");
-
-/* Unrolled, a loop's numbers take more stack than the verifier allows for all functions together. */
-#define LOOP _Pragma("clang loop unroll(disable)")
 
 /* Buckets, bitmaps that came and went meanwhile: more steps than that mean that others are at it all the time. */
 #define STEPS_MAX 8
@@ -125,8 +123,10 @@ static __always_inline __u32 way_find(const struct port_bucket *bucket, struct p
 {
 	__u32 i;
 
-	LOOP for (i = 0; i < WAYS;
-		  i++) if (bucket->tags[i] == seek->tag && ports_key_equal(&bucket->ways[i].key, &seek->key)) break;
+#pragma clang loop unroll(disable)
+	for (i = 0; i < WAYS; i++)
+		if (bucket->tags[i] == seek->tag && ports_key_equal(&bucket->ways[i].key, &seek->key))
+			break;
 	return forget(seek, i);
 }
 
@@ -134,7 +134,10 @@ static __always_inline __u32 way_empty(const struct port_bucket *bucket, struct 
 {
 	__u32 i;
 
-	LOOP for (i = 0; i < WAYS; i++) if (!bucket->tags[i]) break;
+#pragma clang loop unroll(disable)
+	for (i = 0; i < WAYS; i++)
+		if (!bucket->tags[i])
+			break;
 	return forget(seek, i);
 }
 
@@ -184,8 +187,8 @@ static __always_inline int bitmap_take(struct port_bitmap *bitmap, const struct 
 	__u32 first = seek->first, end = seek->end, start = seek->start, i;
 
 	/* The word of `start` comes first, with the bits from there on, and once more at the end, with those below. */
-	LOOP for (i = 0; i <= CHUNK_WORDS; i++)
-	{
+#pragma clang loop unroll(disable)
+	for (i = 0; i <= CHUNK_WORDS; i++) {
 		__u32 word = (start / 64 + i) % CHUNK_WORDS;
 		__u64 clear = ~bitmap->bits[word] & word_range(word, first, end);
 
@@ -209,8 +212,8 @@ static __always_inline int way_choose(const struct port_way *way, const struct p
 	__u32 most = span < (__s32)WAY_PORTS + 1 ? span : WAY_PORTS + 1, free;
 	__u64 taken = bits_from(most);
 
-	LOOP for (i = 0; i < (__s32)WAY_PORTS; i++)
-	{
+#pragma clang loop unroll(disable)
+	for (i = 0; i < (__s32)WAY_PORTS; i++) {
 		__s32 port = way->ports[i];
 		__s32 offset = port - start + ((port - start) >> 31 & span);
 		/* One of these is negative where the port is not the entry's, not in the range or far away. */
@@ -230,8 +233,9 @@ static __always_inline void way_grow(struct port_bucket *bucket, __u32 i, struct
 	struct port_way *way = way_at(bucket, i);
 	__u32 n;
 
-	LOOP for (n = 0; n < WAY_PORTS; n++) bitmap->bits[way->ports[n] / 64 % CHUNK_WORDS] |= 1ull
-											       << way->ports[n] % 64;
+#pragma clang loop unroll(disable)
+	for (n = 0; n < WAY_PORTS; n++)
+		bitmap->bits[way->ports[n] / 64 % CHUNK_WORDS] |= 1ull << way->ports[n] % 64;
 	way->bitmap = number;
 	bucket->has_bitmap |= 1u << (i & (WAYS - 1));
 }
@@ -337,7 +341,10 @@ static __always_inline void free_bitmap_put(__u32 index)
 {
 	int i;
 
-	LOOP for (i = 0; i < PUSH_TRIES; i++) if (!bpf_map_push_elem(&free_bitmaps, &index, 0)) return;
+#pragma clang loop unroll(disable)
+	for (i = 0; i < PUSH_TRIES; i++)
+		if (!bpf_map_push_elem(&free_bitmaps, &index, 0))
+			return;
 }
 
 /* Prepares the next step after one that lacked something. False: it cannot be had. */
@@ -416,8 +423,8 @@ static __always_inline void way_shrink(struct port_bucket *bucket, __u32 i, stru
 	struct port_way *way = way_at(bucket, i);
 	__u32 word = 0, found = 0, n;
 
-	LOOP for (n = 0; n < CHUNK_WORDS + WAY_PORTS_AGAIN; n++)
-	{
+#pragma clang loop unroll(disable)
+	for (n = 0; n < CHUNK_WORDS + WAY_PORTS_AGAIN; n++) {
 		__u64 bits = bitmap->bits[word % CHUNK_WORDS];
 
 		if (bits) {
@@ -435,7 +442,10 @@ static __always_inline __u32 way_port_find(const struct port_way *way, struct po
 {
 	__u32 n;
 
-	LOOP for (n = 0; n < WAY_PORTS; n++) if (n < way->used && way->ports[n] == port) break;
+#pragma clang loop unroll(disable)
+	for (n = 0; n < WAY_PORTS; n++)
+		if (n < way->used && way->ports[n] == port)
+			break;
 	return forget(seek, n);
 }
 
@@ -568,8 +578,8 @@ __noinline int bucket_count(struct port_seek *seek)
 	bitmap = bpf_map_lookup_elem(&port_bitmaps, &index);
 	if (!bitmap)
 		return 0;
-	LOOP for (n = 0; n < CHUNK_WORDS; n++)
-	{
+#pragma clang loop unroll(disable)
+	for (n = 0; n < CHUNK_WORDS; n++) {
 		__u64 range = word_range(n, forget(seek, seek->first), forget(seek, seek->end));
 
 		sum = forget(seek, sum + bits_count(bitmap->bits[n] & range));
