@@ -66,6 +66,8 @@ static int policy_write(struct rig *rig)
 		policy.slices[i] = (struct policy_slice){
 			.addr = htobe32(EGRESS + i), .first = SLICE_FIRST, .count = rig->size.slice_ports};
 	if (!err)
+		err = port_uses_make(bpf_map__fd(rig->skel->maps.port_uses), &policy);
+	if (!err)
 		err = bpf_map__update_elem(rig->skel->maps.policies, &id, sizeof(id), &policy, sizeof(policy), 0);
 	if (!err)
 		err = cgroup_id(rig->app, &cgroup);

@@ -150,6 +150,30 @@ struct port_probes {
 	__u64 words[PROBE_WORDS];
 };
 
+/*
+ * Who uses the ports of a chunk of an egress address, whatever their destinations. A port that a program bound before
+ * it connects is claimed: its socket's alone, towards every destination.
+ */
+struct uses_key {
+	__be32 egress;
+	__u8 proto;
+	__u8 chunk;
+	__u16 reserved; /* 0 */
+};
+
+#define USES_MAX 2048u /* of such chunks; the loader's user makes them, for the slices of each policy */
+#define USERS_CLAIMED (1u << 31)
+
+struct port_uses {
+	__u64 claimed[CHUNK_WORDS]; /* as in struct port_bitmap: ports that are claimed */
+	__u32 users[PORTS_PER_CHUNK]; /* connections that have the port; or USERS_CLAIMED */
+};
+
+/* Ports that are not given out for UDP, since networks drop what comes from them: bit n % 64 of word n / 64. */
+struct avoid_ports {
+	__u64 words[65536 / 64];
+};
+
 enum holding {
 	HOLDS_NOTHING,
 	HOLDS_ENTRY, /* a port in the table */
@@ -162,6 +186,10 @@ struct socket_state {
 	__u32 held; /* enum holding: what `port` under `key` is to this socket; taken back once, with an exchange */
 	struct ports_key key;
 	__u16 port;
+	__u16 counted; /* 1: among the port's users */
+	__u32 claims; /* 1: `claimed_port` is this socket's alone; taken back once, with an exchange */
+	struct uses_key claim;
+	__u16 claimed_port;
 	__u16 reserved;
 };
 

@@ -57,7 +57,7 @@ struct waster_key {
 };
 
 struct waster {
-	__u64 count; /* sockets that came to connect() with a port that is not the policy's */
+	__u64 count; /* sockets that had bind() choose a port, or came to connect() with one that is not the policy's */
 	__u64 last; /* CLOCK_BOOTTIME, ns */
 };
 

@@ -51,7 +51,11 @@
 	/* telling of refusals */ \
 	X(31, EVENT_LOST,          "event_lost",          "refusal without an event: many alike at once, or nobody read them") \
 	/* allocator: beside the table */ \
-	X(32, PORT_PROBED,         "port_probed",         "port chosen without an entry in the table: no room, or the policy's limit")
+	X(32, PORT_PROBED,         "port_probed",         "port chosen beside the table: no room, the policy's limit, or claims in the way") \
+	/* allocator: what became of a program's bind() */ \
+	X(33, CLAIMED,             "claimed",             "bind() given an egress address and port, the socket's alone") \
+	X(34, REFUSED_CLAIM,       "refused_claim",       "bind() found no port of the policy's that nobody uses (EADDRINUSE)") \
+	X(35, REFUSED_FOREIGN,     "refused_foreign",     "bind() to an egress address outside the policy's slices (EPERM)")
 /* clang-format on */
 
 enum verdict {

@@ -307,8 +307,9 @@ int policies_reconcile(struct agent *agent)
 {
 	const struct fleet *fleet = agent->state->fleet;
 	char subject[FLEET_NAME_MAX + 16];
-	int err, worst = 0;
+	int err, worst = dataplane_avoid_write(agent->dataplane, fleet->avoid, fleet->avoid_count);
 
+	problems_settle(&agent->problems, "ports to avoid", worst, NULL);
 	for (size_t i = 0; i < fleet->policy_count; i++) {
 		const struct fleet_policy *policy = &fleet->policies[i];
 		uint32_t id = policy_id(policy->name);

@@ -76,6 +76,20 @@ static __always_inline void mss_limit(struct bpf_sock_addr *ctx, __u32 mss)
 	bpf_setsockopt(ctx, IPPROTO_TCP, TCP_MAXSEG, &value, sizeof(value));
 }
 
+/* The socket's port is its own towards everybody. A TCP connection from now on shares it with those to elsewhere. */
+static __always_inline int connect_claimed(struct socket_state *socket, struct search *search, __u32 port,
+					   const struct attempt *attempt)
+{
+	if (search->key.proto == IPPROTO_TCP) {
+		if (port_take(search, port, port + 1, true) < 0)
+			return refuse(attempt, VERDICT_REFUSED_FULL, -EADDRNOTAVAIL);
+		socket_unclaim(socket, 1);
+		socket_hold(socket, &search->key, port, search->holding, true);
+	}
+	count(VERDICT_ALLOCATED);
+	return ALLOW;
+}
+
 /*
  * The socket has a source already: from a connection that failed, an earlier destination (UDP), or the program's own
  * bind(). It stays, when it is the policy's, and free towards the new destination.
@@ -92,11 +106,13 @@ static __always_inline int connect_bound(struct bpf_sock_addr *ctx, struct socke
 		waster_count(search->policy);
 		return refuse(attempt, VERDICT_REFUSED_BOUND, -EADDRNOTAVAIL);
 	}
+	if (socket_claims(socket, key->proto, key->egress, port))
+		return connect_claimed(socket, search, port, attempt);
 	if (!socket_holds(socket, key, port)) {
-		err = port_take(search, port, port + 1);
+		err = port_take(search, port, port + 1, false);
 		if (err < 0)
 			return refuse(attempt, VERDICT_REFUSED_FULL, -EADDRNOTAVAIL);
-		socket_hold(socket, key, port, search->holding);
+		socket_hold(socket, key, port, search->holding, search->counted);
 	}
 	count(VERDICT_ALLOCATED);
 	return ALLOW;
@@ -113,7 +129,7 @@ static __always_inline int connect_unbound(struct bpf_sock_addr *ctx, struct soc
 		return refuse(attempt, VERDICT_REFUSED_NO_SLICE, -EADDRNOTAVAIL);
 	port = search_run(ctx, search);
 	if (port >= 0) {
-		socket_hold(socket, &search->key, port, search->holding);
+		socket_hold(socket, &search->key, port, search->holding, search->counted);
 		count(VERDICT_ALLOCATED);
 		return ALLOW;
 	}
@@ -190,11 +206,16 @@ static __always_inline int sendmsg_judge(struct bpf_sock_addr *ctx, const struct
 	attempt.policy = socket->policy;
 	if (!policy_find(socket->policy))
 		return refuse(&attempt, VERDICT_REFUSED_NO_POLICY, -EPERM);
+	port = source_port(ctx->sk);
 	if (policy_excepts(socket->policy, dest)) {
+		/* From an egress address it would get no answer. */
+		if (policy_owns(socket->policy, ctx->sk->src_ip4, port))
+			return refuse(&attempt, VERDICT_REFUSED_BOUND, -EADDRNOTAVAIL);
 		count(VERDICT_EXCEPTED);
 		return ALLOW;
 	}
-	port = source_port(ctx->sk);
+	if (inet_addr_is_mapped(dest) && socket_claims(socket, IPPROTO_UDP, ctx->sk->src_ip4, port))
+		return ALLOW;
 	if (policy_serves(socket->policy, port))
 		return ALLOW;
 	if (policy_flags(socket->policy) & POLICY_UNCONNECTED_OWN &&

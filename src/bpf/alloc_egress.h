@@ -101,6 +101,8 @@ static __always_inline bool egress_judge(struct __sk_buff *skb, struct bpf_sock 
 	attempt->dest_port = flow.ports[1];
 	if (socket && flow_is_held(&flow, socket, proto))
 		return true;
+	if (socket && flow.source && socket_claims(socket, proto, flow.source, bpf_ntohs(flow.ports[0])))
+		return !policy_excepts(policy, &flow.dest);
 	if (policy_excepts(policy, &flow.dest))
 		return true;
 	return udp && udp_is_own(&flow, policy, sk->src_port);

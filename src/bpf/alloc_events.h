@@ -137,7 +137,7 @@ __noinline int event_of_packet(struct __sk_buff *skb, const struct attempt *atte
 	return 0;
 }
 
-/* The calling program brought a socket that holds a port of its own. */
+/* The calling program has a socket that keeps a port from everybody else, or brought one of its own. */
 __noinline int waster_count(__u32 policy)
 {
 	struct waster_key key = {.policy = policy};

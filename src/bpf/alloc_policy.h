@@ -155,8 +155,9 @@ static __always_inline int policy_slice(__u32 id, __u32 index, struct policy_sli
 	return policy_is_current(policy, id) ? 0 : -EAGAIN;
 }
 
-/* True when the port of an egress address lies in one of the policy's slices. port: host byte order. */
-__noinline int policy_owns(__u32 id, __be32 addr, __u32 port)
+/* True when the port of an egress address lies in one of the policy's slices; port 0: when it has one of that address.
+   port: host byte order. */
+__noinline int policy_has(__u32 id, __be32 addr, __u32 port)
 {
 	struct policy *policy = policy_find(id);
 	int found = 0;
@@ -167,9 +168,15 @@ __noinline int policy_owns(__u32 id, __be32 addr, __u32 port)
 	for (i = 0; i < POLICY_SLICES_MAX && i < policy->slice_count; i++) {
 		const struct policy_slice *slice = &policy->slices[i];
 
-		found |= slice->addr == addr && port >= slice->first && port - slice->first < slice->count;
+		found |= slice->addr == addr && (!port || (port >= slice->first && port - slice->first < slice->count));
 	}
 	return found && policy_is_current(policy, id);
+}
+
+/* The same of a port that a socket has: one without is nobody's. */
+static __always_inline bool policy_owns(__u32 id, __be32 addr, __u32 port)
+{
+	return port && policy_has(id, addr, port);
 }
 
 /* The kernel takes "any" as a destination for loopback, so it is judged as that. */

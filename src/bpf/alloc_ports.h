@@ -26,8 +26,10 @@
 #include "../abi/allocator.h"
 #include "../abi/hash.h"
 #include "alloc_bits.h"
+#include "alloc_uses.h"
 
 struct port_table port_table SEC(".data.port_table");
+struct port_probes port_probes SEC(".data.port_probes"); /* alloc_probes.h */
 
 /* The loader sets how many there are of these three. */
 struct {
@@ -67,11 +69,13 @@ struct {
 /* An operation on one port of one key, or on any of a range. Ports are counted from the start of the chunk. */
 struct port_seek {
 	struct ports_key key;
+	__u32 hash;
 	__u32 home, bucket; /* indexes; where the key belongs, and where the next step looks */
 	__u32 second; /* where the key goes when the home bucket is full */
 	__u32 first, end, start; /* the range, and where in it the search begins; or just the port, in start */
 	__u32 bitmap; /* 1 + index of the bitmap that the next step may use; 0: none */
 	__u32 seen; /* likewise: the one that it would have needed */
+	__u64 closed_too; /* all ones: ports that are claimed or avoided may be taken as well */
 	__u32 scratch;
 	__u16 tag;
 	__u16 slot; /* of the policy that makes an entry, or made the one that went */
@@ -95,11 +99,18 @@ static __always_inline __u32 ports_key_hash(const struct ports_key *key)
 	return hash_mix(x[0] ^ hash_mix(x[1] ^ hash_mix(x[2] ^ port_table.seed)));
 }
 
+/* Those of a word of the chunk's ports that probes have towards the key, by the key's hash. */
+static __always_inline __u64 *probe_word(__u32 hash, __u32 word)
+{
+	return &port_probes.words[(hash + word % CHUNK_WORDS) & (PROBE_WORDS - 1)];
+}
+
 static __always_inline void seek_begin(struct port_seek *seek, const struct ports_key *key)
 {
 	__u32 hash = ports_key_hash(key), buckets = port_table.buckets;
 
 	seek->key = *key;
+	seek->hash = hash;
 	seek->home = (__u64)hash * buckets >> 32;
 	seek->second = (__u64)hash_mix(hash ^ port_table.seed) * buckets >> 32;
 	if (seek->second == seek->home)
@@ -181,8 +192,9 @@ static __always_inline int way_make(struct port_bucket *bucket, struct port_seek
 	return seek->start;
 }
 
-/* A clear bit in [first, end), looked for from `start` on and around, now set; or -ENOSPC. */
-static __always_inline int bitmap_take(struct port_bitmap *bitmap, const struct port_seek *seek)
+/* A clear bit in [first, end) of an open port, looked for from `start` on and around, now set; or -ENOSPC. */
+static __always_inline int bitmap_take(struct port_bitmap *bitmap, const struct port_seek *seek,
+				       const struct port_uses *uses)
 {
 	__u32 first = seek->first, end = seek->end, start = seek->start, i;
 
@@ -190,8 +202,10 @@ static __always_inline int bitmap_take(struct port_bitmap *bitmap, const struct 
 #pragma clang loop unroll(disable)
 	for (i = 0; i <= CHUNK_WORDS; i++) {
 		__u32 word = (start / 64 + i) % CHUNK_WORDS;
-		__u64 clear = ~bitmap->bits[word] & word_range(word, first, end);
+		__u64 clear = ~(bitmap->bits[word] | *(volatile __u64 *)probe_word(seek->hash, word));
 
+		clear &= word_range(word, first, end);
+		clear &= ~uses_closed(uses, seek->key.proto, seek->key.chunk, word) | seek->closed_too;
 		if (i == 0)
 			clear &= bits_from(start % 64);
 		if (clear) {
@@ -265,7 +279,7 @@ static __always_inline int way_take(struct port_bucket *bucket, __u32 i, struct 
  * Takes a port in the seek's bucket. A port, from the start of the chunk, or: -ENOENT: go on in the second bucket;
  * -E2BIG: with a fresh bitmap; -EAGAIN: with the bitmap `seen`. The end: -ENOSPC: none is free; -ENOBUFS: no room.
  */
-__noinline int port_take_step(struct port_seek *seek)
+__noinline int port_take_step(struct port_seek *seek, const struct port_uses *uses)
 {
 	struct port_bitmap *bitmap = NULL;
 	struct port_bucket *bucket;
@@ -273,7 +287,7 @@ __noinline int port_take_step(struct port_seek *seek)
 	__u32 index, i;
 	int ret;
 
-	if (!seek)
+	if (!seek || !uses)
 		return -EINVAL;
 	index = seek->bitmap - 1;
 	if (seek->bitmap)
@@ -294,7 +308,7 @@ __noinline int port_take_step(struct port_seek *seek)
 		seek->seen = way->bitmap;
 		ret = -EAGAIN;
 	} else {
-		ret = bitmap_take(bitmap, seek);
+		ret = bitmap_take(bitmap, seek, uses);
 		if (ret >= 0)
 			way->used++;
 	}
@@ -370,21 +384,35 @@ static __always_inline bool seek_go_on(struct port_seek *seek, int lacking)
 	}
 }
 
+/* What is asked of the table. */
+struct port_wish {
+	struct ports_key key;
+	__u32 first, end; /* ports, host byte order, in the key's chunk: [first, end) */
+	__u32 slot, destinations; /* of the policy */
+	bool closed_too; /* the port is the socket's own already: claimed by itself */
+};
+
 /*
- * A port in [first, end), host byte order, both in the key's chunk, that was free towards the key's destination, now
- * in use. Where the key has no entry, the policy of the slot makes one, as long as it has fewer than `destinations` (0:
- * no limit). -ENOSPC: none is free; -ENOBUFS: no room for an entry, or for more ports in one; -EAGAIN.
+ * A port that was free towards the key's destination, now in use. Where the key has no entry, the policy makes one, as
+ * long as it has fewer than `destinations` (0: no limit). An entry without bitmap gives out ports that are claimed,
+ * avoided or probed as well: the caller looks. uses: of the key's chunk. -ENOSPC: none is free; -ENOBUFS: no room for
+ * an entry, or for more ports in one; -EAGAIN.
  */
-__noinline int ports_take(const struct ports_key *wanted, __u32 first, __u32 end, __u32 slot, __u32 destinations)
+__noinline int ports_take(const struct port_wish *wish, const struct port_uses *uses)
 {
-	struct port_seek seek = {.slot = slot};
-	__u32 *entries, base, step;
+	__u32 *entries, first, end, slot, base, step;
+	struct port_seek seek = {};
 	struct ports_key key;
 	int ret = -EAGAIN;
 
-	if (!wanted)
+	if (!wish || !uses)
 		return -EINVAL;
-	key = *wanted;
+	key = wish->key;
+	first = wish->first;
+	end = wish->end;
+	slot = wish->slot;
+	seek.slot = slot;
+	seek.closed_too = -(__u64)wish->closed_too;
 	base = (__u32)key.chunk << CHUNK_SHIFT;
 	first -= base;
 	end -= base;
@@ -395,10 +423,10 @@ __noinline int ports_take(const struct ports_key *wanted, __u32 first, __u32 end
 	seek.first = first;
 	seek.end = end;
 	seek.start = first + bpf_get_prandom_u32() % (end - first);
-	seek.may_make = entries && (!destinations || *(volatile __u32 *)entries < destinations);
+	seek.may_make = entries && (!wish->destinations || *(volatile __u32 *)entries < wish->destinations);
 
 	for (step = 0; step < STEPS_MAX; step++) {
-		ret = port_take_step(&seek);
+		ret = port_take_step(&seek, uses);
 		if (ret >= 0 || ret == -ENOSPC || ret == -ENOBUFS)
 			break;
 		if (!seek_go_on(&seek, ret)) {

@@ -23,20 +23,16 @@
 #include "alloc_bits.h"
 #include "alloc_ports.h"
 
-struct port_probes port_probes SEC(".data.port_probes");
-
-/* The word of a port, counted from the start of its chunk. */
-static __always_inline __u64 *probe_word(const struct ports_key *key, __u32 port)
-{
-	return &port_probes.words[(ports_key_hash(key) + port / 64 % CHUNK_WORDS) & (PROBE_WORDS - 1)];
-}
+/* An entry has at most WAY_PORTS ports that a probe can meet, or a bitmap, and then nobody probes but for want of room.
+ */
+#define PROBE_TRIES (WAY_PORTS + 1)
 
 /* port: host byte order. */
 static __always_inline bool probe_has(const struct ports_key *key, __u32 port)
 {
 	if (!*(volatile __u32 *)&port_table.probes)
 		return false;
-	return *(volatile __u64 *)probe_word(key, port % PORTS_PER_CHUNK) >> port % 64 & 1;
+	return *(volatile __u64 *)probe_word(ports_key_hash(key), port / 64) >> port % 64 & 1;
 }
 
 __noinline int probe_give(const struct ports_key *held, __u32 port)
@@ -46,21 +42,23 @@ __noinline int probe_give(const struct ports_key *held, __u32 port)
 	if (!held)
 		return -EINVAL;
 	key = *held;
-	__sync_fetch_and_and(probe_word(&key, port % PORTS_PER_CHUNK), ~(1ull << port % 64));
+	__sync_fetch_and_and(probe_word(ports_key_hash(&key), port / 64), ~(1ull << port % 64));
 	__sync_fetch_and_sub(&port_table.probes, 1);
 	return 0;
 }
 
 /* A bit in [first, end), from the start of the chunk, that was clear; or -ENOSPC. */
-static __always_inline int probe_set(const struct ports_key *key, __u32 first, __u32 end, __u32 start)
+static __always_inline int probe_set(const struct ports_key *key, __u32 first, __u32 end, __u32 start,
+				     const struct port_uses *uses)
 {
-	__u32 i;
+	__u32 hash = ports_key_hash(key), i;
 
 	for (i = 0; i <= CHUNK_WORDS; i++) {
 		__u32 word = (start / 64 + i) % CHUNK_WORDS;
-		__u64 *bits = probe_word(key, word * 64);
+		__u64 *bits = probe_word(hash, word);
 		__u64 clear = ~*(volatile __u64 *)bits & word_range(word, first, end), bit;
 
+		clear &= ~uses_closed(uses, key->proto, key->chunk, word);
 		if (i == 0)
 			clear &= bits_from(start % 64);
 		bit = clear & -clear;
@@ -71,16 +69,16 @@ static __always_inline int probe_set(const struct ports_key *key, __u32 first, _
 }
 
 /*
- * A port in [first, end), host byte order, both in the key's chunk, towards whose destination neither another probe nor
- * the table has it. -ENOSPC: none is free; -EAGAIN: the table had it.
+ * An open port in [first, end), host byte order, both in the key's chunk, towards whose destination neither another
+ * probe nor the table has it. uses: of the key's chunk. -ENOSPC: none is free; -EAGAIN: the table had it.
  */
-__noinline int probe_take(const struct ports_key *wanted, __u32 first, __u32 end)
+__noinline int probe_take(const struct ports_key *wanted, __u32 first, __u32 end, const struct port_uses *uses)
 {
 	struct ports_key key;
-	__u32 base;
+	__u32 base, start, i;
 	int bit;
 
-	if (!wanted)
+	if (!wanted || !uses)
 		return -EINVAL;
 	key = *wanted;
 	base = (__u32)key.chunk << CHUNK_SHIFT;
@@ -88,15 +86,18 @@ __noinline int probe_take(const struct ports_key *wanted, __u32 first, __u32 end
 	end -= base;
 	if (first >= end || end > PORTS_PER_CHUNK)
 		return -EINVAL;
-	__sync_fetch_and_add(&port_table.probes, 1);
-	bit = probe_set(&key, first, end, first + bpf_get_prandom_u32() % (end - first));
-	if (bit < 0) {
-		__sync_fetch_and_sub(&port_table.probes, 1);
-		return bit;
+	start = first + bpf_get_prandom_u32() % (end - first);
+#pragma clang loop unroll(disable)
+	for (i = 0; i < PROBE_TRIES; i++) {
+		__sync_fetch_and_add(&port_table.probes, 1);
+		bit = probe_set(&key, first, end, start, uses);
+		if (bit < 0)
+			__sync_fetch_and_sub(&port_table.probes, 1);
+		if (bit < 0 || !ports_has(&key, base + bit))
+			return bit < 0 ? bit : (int)base + bit;
+		probe_give(&key, base + bit);
+		start = (__u32)bit + 1 < end ? bit + 1 : first;
 	}
-	if (!ports_has(&key, base + bit))
-		return base + bit;
-	probe_give(&key, base + bit);
 	return -EAGAIN;
 }
 

@@ -40,6 +40,7 @@ struct search {
 	__u32 slot; /* of the policy, likewise */
 	__u32 destinations;
 	__u32 holding; /* enum holding: what a port that was found is */
+	__u32 counted; /* 1: it is among the port's users */
 	__u32 slice_count;
 	__u32 slice_start; /* index of the slice to begin with */
 	__u32 slice_seen; /* slices done with */
@@ -141,28 +142,59 @@ static __always_inline void port_give(const struct search *search, __u32 port)
 		probe_give(&search->key, port);
 	else
 		ports_give(&search->key, port);
+	if (search->counted)
+		port_uncount(&search->key, port);
 }
 
-/*
- * Takes a port of [first, end) that is free towards the key's destination, in the table, or beside it where that has no
- * room. -ENOSPC: there is none; -EAGAIN; -EADDRINUSE: the other kind has it.
- */
-static __always_inline int port_take(struct search *search, __u32 first, __u32 end)
+/* Of a chunk that nobody has made uses for: nothing is claimed in it, and nothing counted. */
+static struct port_uses no_uses;
+
+static __always_inline bool port_is_closed(const struct search *search, const struct port_uses *uses, __u32 port)
 {
-	int port = ports_take(&search->key, first, end, search->slot, search->destinations);
+	return uses_closed(uses, search->key.proto, search->key.chunk, port / 64) >> port % 64 & 1;
+}
+
+/* Takes one in the table, or beside it, where that has no room, or offers one that is closed or probed. */
+static __always_inline int port_find(struct search *search, const struct port_wish *wish, const struct port_uses *uses)
+{
+	int port = ports_take(wish, uses);
 
 	search->holding = HOLDS_ENTRY;
-	if (port >= 0 && probe_has(&search->key, port)) {
+	if (port >= 0 && (probe_has(&search->key, port) || (!wish->closed_too && port_is_closed(search, uses, port)))) {
 		ports_give(&search->key, port);
-		return -EADDRINUSE;
+		port = -ENOBUFS;
 	}
 	if (port != -ENOBUFS)
 		return port;
 	search->holding = HOLDS_PROBE;
-	port = probe_take(&search->key, first, end);
+	port = probe_take(&search->key, wish->first, wish->end, uses);
 	if (port >= 0)
 		count(VERDICT_PORT_PROBED);
 	return port;
+}
+
+/*
+ * Takes a port of [first, end) that is free towards the key's destination. own: it is the socket's own already, which
+ * has claimed it. -ENOSPC: there is none; -EAGAIN; -EADDRINUSE: somebody else was first.
+ */
+static __always_inline int port_take(struct search *search, __u32 first, __u32 end, bool own)
+{
+	struct uses_key chunk = uses_key_of(&search->key);
+	struct port_uses *uses = uses_find(&chunk);
+	struct port_wish wish = {.key = search->key,
+				 .first = first,
+				 .end = end,
+				 .slot = search->slot,
+				 .destinations = search->destinations,
+				 .closed_too = own};
+	int port = port_find(search, &wish, uses ? uses : &no_uses);
+
+	search->counted = uses && !own;
+	if (port < 0 || !search->counted || use_begin(uses, port))
+		return port;
+	search->counted = false;
+	port_give(search, port);
+	return -EADDRINUSE;
 }
 
 /*
@@ -258,7 +290,7 @@ __noinline int search_step(struct bpf_sock_addr *ctx, struct search *search)
 		return -EINVAL;
 	err = search_aim(search);
 	if (!err) {
-		port = port_take(search, search->first, search->end);
+		port = port_take(search, search->first, search->end, false);
 		if (port == -ENOSPC)
 			search->used += search->end - search->first;
 		err = port < 0 ? port : port_bind(ctx, &search->key, port);

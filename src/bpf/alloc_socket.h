@@ -52,6 +52,15 @@ static __always_inline struct socket_state *socket_of_ops(struct bpf_sock_ops *c
 	return sk ? bpf_sk_storage_get(&sockets, sk, NULL, 0) : NULL;
 }
 
+static __always_inline void port_uncount(const struct ports_key *key, __u32 port)
+{
+	struct uses_key chunk = uses_key_of(key);
+	struct port_uses *uses = uses_find(&chunk);
+
+	if (uses)
+		use_end(uses, port);
+}
+
 /* Two hooks may come here for one socket, on two CPUs: one of them gives the port back. */
 static __always_inline void socket_release(struct socket_state *socket)
 {
@@ -61,15 +70,38 @@ static __always_inline void socket_release(struct socket_state *socket)
 		ports_give(&socket->key, socket->port);
 	else if (held == HOLDS_PROBE)
 		probe_give(&socket->key, socket->port);
+	if (held && socket->counted)
+		port_uncount(&socket->key, socket->port);
+}
+
+/* The socket's claim ends, with so many users of the port: 0, or 1 when it goes on as an ordinary connection. */
+static __always_inline void socket_unclaim(struct socket_state *socket, __u32 users)
+{
+	struct uses_key chunk = socket->claim;
+	struct port_uses *uses;
+
+	if (!__sync_lock_test_and_set(&socket->claims, 0))
+		return;
+	uses = uses_find(&chunk);
+	if (uses)
+		claim_end(uses, socket->claimed_port, users);
+}
+
+/* True when the socket alone has that source. port: host byte order. */
+static __always_inline bool socket_claims(const struct socket_state *socket, __u32 proto, __be32 egress, __u32 port)
+{
+	return socket->claims && socket->claim.proto == proto && socket->claim.egress == egress &&
+	       socket->claimed_port == port;
 }
 
 /* The caller has taken the port, and has the socket's lock. What was held until now is given back. */
 static __always_inline void socket_hold(struct socket_state *socket, const struct ports_key *key, __u32 port,
-					enum holding holding)
+					enum holding holding, bool counted)
 {
 	socket_release(socket);
 	socket->key = *key;
 	socket->port = port;
+	socket->counted = counted;
 	barrier();
 	socket->held = holding;
 }

@@ -16,6 +16,7 @@
 #include <bpf/bpf_helpers.h>
 #include <bpf/bpf_tracing.h>
 
+#include "alloc_bind.h"
 #include "alloc_connect.h"
 #include "alloc_egress.h"
 #include "alloc_events.h"
@@ -58,6 +59,37 @@ int sock_create(struct bpf_sock *ctx)
 	}
 	socket->policy = policy;
 	return ALLOW;
+}
+
+SEC("cgroup/bind4")
+int bind4(struct bpf_sock_addr *ctx)
+{
+	__u32 port = bpf_ntohs(ctx->user_port);
+	__be32 addr = ctx->user_ip4;
+	int ret = bind_judge(ctx, &addr, &port);
+
+	if (ret > 0) {
+		ctx->user_ip4 = addr;
+		ctx->user_port = bpf_htons(port);
+	}
+	return ret < 0 ? REFUSE : ALLOW;
+}
+
+/* Only what is an IPv4 address in disguise: IPv6 addresses are the host's, and so is "any" of an IPv6 socket. */
+SEC("cgroup/bind6")
+int bind6(struct bpf_sock_addr *ctx)
+{
+	struct inet_addr given = {{ctx->user_ip6[0], ctx->user_ip6[1], ctx->user_ip6[2], ctx->user_ip6[3]}};
+	__u32 port = bpf_ntohs(ctx->user_port);
+	__be32 addr = given.word[3];
+	int ret;
+
+	if (!inet_addr_is_mapped(&given) || !addr)
+		return ALLOW;
+	ret = bind_judge(ctx, &addr, &port);
+	if (ret > 0)
+		ctx->user_port = bpf_htons(port);
+	return ret < 0 ? REFUSE : ALLOW;
 }
 
 SEC("cgroup/connect4")
@@ -119,8 +151,10 @@ int sock_release(struct bpf_sock *ctx)
 	if (socket_is_tcp(ctx->type, ctx->protocol) && ctx->state != BPF_TCP_CLOSE && ctx->state != BPF_TCP_SYN_SENT)
 		return ALLOW;
 	socket = bpf_sk_storage_get(&sockets, ctx, NULL, 0);
-	if (socket)
+	if (socket) {
 		socket_release(socket);
+		socket_unclaim(socket, 0);
+	}
 	return ALLOW;
 }
 
@@ -157,8 +191,10 @@ int BPF_PROG(sock_destroy, struct sock *sk)
 {
 	struct socket_state *socket = bpf_sk_storage_get(&sockets, sk, NULL, 0);
 
-	if (socket)
+	if (socket) {
 		socket_release(socket);
+		socket_unclaim(socket, 0);
+	}
 	return 0;
 }
 

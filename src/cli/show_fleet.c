@@ -57,15 +57,24 @@ static json_t *sites_json(const struct state *state)
 	return list;
 }
 
+static json_t *avoid_json(const struct fleet *fleet)
+{
+	json_t *list = json_array();
+
+	for (size_t i = 0; i < fleet->avoid_count; i++)
+		json_array_append_new(list, json_integer(fleet->avoid[i]));
+	return list;
+}
+
 static int print_json(const struct state *state)
 {
 	const struct fleet *fleet = state->fleet;
 
-	return answer_print(json_pack("{s:s, s:I, s:o, s:o, s:i, s:i, s:i, s:i}", "fleet", fleet->name, "revision",
+	return answer_print(json_pack("{s:s, s:I, s:o, s:o, s:i, s:i, s:i, s:i, s:o}", "fleet", fleet->name, "revision",
 				      (json_int_t)state->revision, "pools", pools_json(state), "sites",
 				      sites_json(state), "underlay_mtu", (int)fleet->underlay_mtu, "max_hops",
-				      (int)fleet->max_hops, "drain", (int)fleet->drain, "cooling",
-				      (int)fleet->cooling));
+				      (int)fleet->max_hops, "drain", (int)fleet->drain, "cooling", (int)fleet->cooling,
+				      "avoid_ports", avoid_json(fleet)));
 }
 
 static int print_pools(const struct state *state)

@@ -63,6 +63,14 @@ const struct fleet_addresses *fleet_find_address(const struct fleet *fleet, uint
 	return NULL;
 }
 
+const uint16_t *fleet_avoid_default(size_t *count)
+{
+	static const uint16_t ports[] = {3283, 3478, 3702, 5353, 5683, 6881, 10001, 10074, 11211, 27960, 33848, 37810};
+
+	*count = sizeof(ports) / sizeof(ports[0]);
+	return ports;
+}
+
 static void policy_free(struct fleet_policy *policy)
 {
 	free(policy->name);
@@ -92,5 +100,6 @@ void fleet_free(struct fleet *fleet)
 	free(fleet->sites);
 	free(fleet->servers);
 	free(fleet->policies);
+	free(fleet->avoid);
 	free(fleet);
 }

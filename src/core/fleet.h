@@ -86,6 +86,9 @@ struct fleet {
 	size_t policy_count;
 	unsigned underlay_mtu; /* smallest IPv4 packet size that every way between servers takes; 1500 unless given */
 	unsigned max_hops; /* 1 to 15, 4 unless given */
+	uint16_t *avoid; /* source ports that are not given out for UDP; fleet_avoid_default() unless given */
+	size_t avoid_count;
+	bool avoid_given;
 	unsigned drain; /* seconds */
 	unsigned cooling; /* seconds */
 };
@@ -98,6 +101,10 @@ struct fleet_site *fleet_find_site_id(const struct fleet *fleet, uint32_t id);
 const struct fleet_pool *fleet_find_pool(const struct fleet *fleet, uint32_t addr);
 /* The entry that an egress address belongs to: by binary search. */
 const struct fleet_addresses *fleet_find_address(const struct fleet *fleet, uint32_t addr);
+
+/* Source ports of UDP that networks filter, because answers of protocols that are abused to flood others come from
+   them: fleet-file.md says which is what. */
+const uint16_t *fleet_avoid_default(size_t *count);
 
 void fleet_free(struct fleet *fleet); /* NULL is fine */
 

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The keys of the fleet file itself: sections are read in files of their own. */
+#include <stdlib.h>
 #include <string.h>
 
+#include "../abi/slice.h"
 #include "../abi/wrap.h"
 #include "fleet_file_reader.h"
 
@@ -87,6 +89,44 @@ static void read_max_hops(struct reader *reader, const struct node *node, void *
 	reader_number(reader, node, 1, WRAP_HOPS_MAX, &fleet->max_hops);
 }
 
+static void read_avoided(struct reader *reader, const struct node *node, void *object)
+{
+	struct fleet *fleet = object;
+	unsigned port;
+	uint16_t *avoid;
+
+	if (!reader_number(reader, node, BERTH_PORT_FLOOR, 65535, &port))
+		return;
+	avoid = reader_grow(reader, fleet->avoid, fleet->avoid_count, sizeof(*avoid));
+	if (!avoid)
+		return;
+	avoid[fleet->avoid_count++] = (uint16_t)port;
+	fleet->avoid = avoid;
+}
+
+static void read_avoid_ports(struct reader *reader, const struct node *node, void *object)
+{
+	struct fleet *fleet = object;
+
+	fleet->avoid_given = true;
+	reader_list(reader, node, read_avoided, object);
+}
+
+/* What the file does not say otherwise. */
+static void avoid_usual_ports(struct reader *reader, struct fleet *fleet)
+{
+	size_t count;
+	const uint16_t *ports = fleet_avoid_default(&count);
+
+	fleet->avoid = malloc(count * sizeof(*ports));
+	if (!fleet->avoid) {
+		reader->no_memory = true;
+		return;
+	}
+	memcpy(fleet->avoid, ports, count * sizeof(*ports));
+	fleet->avoid_count = count;
+}
+
 /* fleet_file_read() has looked at it before anything else. */
 static void read_version(struct reader *reader, const struct node *node, void *object)
 {
@@ -108,6 +148,7 @@ void fleet_file_sections(struct reader *reader, const struct node *root)
 		{"evict", read_evict, NULL},
 		{"underlay_mtu", read_underlay_mtu, NULL},
 		{"max_hops", read_max_hops, NULL},
+		{"avoid_ports", read_avoid_ports, NULL},
 		{0}};
 	struct fleet *fleet = reader->fleet;
 
@@ -116,4 +157,6 @@ void fleet_file_sections(struct reader *reader, const struct node *root)
 	fleet->drain = FLEET_DRAIN_DEFAULT;
 	fleet->cooling = FLEET_COOLING_DEFAULT;
 	reader_mapping(reader, root, "a fleet file", fields, fleet);
+	if (!fleet->avoid_given)
+		avoid_usual_ports(reader, fleet);
 }

@@ -101,6 +101,8 @@ static void what_is_left_out_has_its_default(void **state)
 	(void)state;
 	assert_int_equal(fleet->underlay_mtu, 1500);
 	assert_int_equal(fleet->max_hops, WRAP_HOPS_DEFAULT);
+	assert_int_equal(fleet->avoid_count, 12);
+	assert_int_equal(fleet->avoid[8], 11211);
 	assert_int_equal(fleet->drain, 1800);
 	assert_int_equal(fleet->cooling, 240);
 	assert_int_equal(fleet->pools[0].shift, 11);
@@ -124,6 +126,8 @@ static void every_key_is_read(void **state)
 	assert_string_equal(fleet->name, "full_Fleet-1.example");
 	assert_int_equal(fleet->underlay_mtu, 9000);
 	assert_int_equal(fleet->max_hops, 15);
+	assert_int_equal(fleet->avoid_count, 2);
+	assert_int_equal(fleet->avoid[0], 5353);
 	assert_int_equal(fleet->pools[0].shift, 8);
 	assert_int_equal(fleet->pools[2].shift, 15);
 	assert_int_equal(fleet->sites[0].id, 4095);

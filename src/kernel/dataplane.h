@@ -120,6 +120,8 @@ struct except_key dataplane_except_ipv4(uint32_t policy, struct prefix prefix);
 /* addr: network byte order; len 0 to 128. */
 struct except_key dataplane_except_ipv6(uint32_t policy, const uint8_t addr[16], unsigned len);
 int dataplane_excepts_replace(struct dataplane *dp, uint32_t policy, const struct except_key *keys, size_t count);
+/* Source ports that are not given out for UDP, all of them. */
+int dataplane_avoid_write(struct dataplane *dp, const uint16_t *ports, size_t count);
 /* UDP ports of a policy that serve, likewise. */
 int dataplane_serves_replace(struct dataplane *dp, uint32_t policy, const uint16_t *ports, size_t count);
 

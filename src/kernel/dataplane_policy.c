@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "dataplane_private.h"
+#include "porttable.h"
 
 /* The longest key of a map here is a path. */
 #define KEY_MAX sizeof(struct cgroup_path)
@@ -104,11 +105,44 @@ static int slot_find(const struct dataplane *dp, uint32_t id, uint16_t *ret)
 	return slot < POLICIES_MAX ? 0 : -E2BIG;
 }
 
+/* What no policy of the list has any more goes. */
+static int uses_sweep(const struct dataplane *dp, int uses)
+{
+	struct dataplane_policy *policies = NULL;
+	struct policy *plain;
+	size_t count = 0;
+	int err = dataplane_policy_list(dp, &policies, &count);
+
+	plain = err ? NULL : calloc(count + 1, sizeof(*plain));
+	for (size_t i = 0; plain && i < count; i++)
+		plain[i] = policies[i].policy;
+	if (!err)
+		err = plain ? port_uses_sweep(uses, plain, count) : -ENOMEM;
+	free(plain);
+	free(policies);
+	return err;
+}
+
+static int uses_make(const struct dataplane *dp, const struct policy *policy)
+{
+	int uses = dataplane_map(dp, "port_uses"), err;
+
+	if (uses < 0)
+		return uses;
+	err = port_uses_make(uses, policy);
+	if (err != -E2BIG)
+		return err;
+	err = uses_sweep(dp, uses);
+	return err ? err : port_uses_make(uses, policy);
+}
+
 int dataplane_policy_write(struct dataplane *dp, uint32_t id, const struct policy *policy)
 {
 	struct policy entry = *policy;
 	int err = id == POLICY_NONE ? -EINVAL : slot_find(dp, id, &entry.slot);
 
+	if (!err)
+		err = uses_make(dp, policy);
 	return err ? err : entry_write(dp, "policies", &id, &entry);
 }
 
@@ -319,6 +353,16 @@ int dataplane_excepts_replace(struct dataplane *dp, uint32_t policy, const struc
 		if (keys[i].policy != policy || keys[i].prefix_len < 32 || keys[i].prefix_len > 160)
 			return -EINVAL;
 	return set_replace(dp, &kind, policy, keys, count);
+}
+
+int dataplane_avoid_write(struct dataplane *dp, const uint16_t *ports, size_t count)
+{
+	struct avoid_ports avoid = {0};
+	const uint32_t key = 0;
+
+	for (size_t i = 0; i < count; i++)
+		avoid.words[ports[i] / 64] |= UINT64_C(1) << ports[i] % 64;
+	return entry_write(dp, "avoid_ports", &key, &avoid);
 }
 
 int dataplane_serves_replace(struct dataplane *dp, uint32_t policy, const uint16_t *ports, size_t count)

@@ -185,6 +185,7 @@ struct policy rig_policy(uint32_t first, uint32_t count)
 
 void rig_policy_write(struct rig *rig, uint32_t id, const struct policy *policy)
 {
+	expect(!port_uses_make(bpf_map__fd(rig->skel->maps.port_uses), policy));
 	expect(!bpf_map__update_elem(rig->skel->maps.policies, &id, sizeof(id), policy, sizeof(*policy), 0));
 }
 
@@ -307,6 +308,42 @@ unsigned rig_overflows(struct rig *rig)
 	return sum;
 }
 
+/* The first /24 of a directory of which one slot is in use; a multiplier of 0 puts every address there. */
+void rig_pool(struct rig *rig, uint32_t addr)
+{
+	struct directory *directory = &rig->skel->data_directories->directories.copy[0];
+
+	directory->slots[0] = (struct directory_slot){.key = directory_key(addr), .shift = 11};
+	for (uint32_t i = 0; i < 256 * 32; i++)
+		rig->skel->data_slices->slices.entry[i] = SLICE_FREE;
+}
+
+struct rig_uses rig_uses(struct rig *rig)
+{
+	int fd = bpf_map__fd(rig->skel->maps.port_uses);
+	struct uses_key key, *at = NULL;
+	struct rig_uses sum = {0};
+	struct port_uses uses;
+
+	while (!bpf_map_get_next_key(fd, at, &key)) {
+		at = &key;
+		expect(!bpf_map_lookup_elem(fd, &key, &uses));
+		for (unsigned i = 0; i < PORTS_PER_CHUNK; i++) {
+			bool claimed = uses.claimed[i / 64] >> i % 64 & 1;
+
+			expect_equal(uses.users[i] >> 31, claimed);
+			sum.claimed += claimed;
+			sum.users += uses.users[i] & ~USERS_CLAIMED;
+		}
+	}
+	return sum;
+}
+
+void rig_avoid(struct rig *rig, uint16_t port)
+{
+	rig->skel->data_avoid_ports->avoid_ports.words[port / 64] |= 1ull << port % 64;
+}
+
 unsigned rig_policy_entries(struct rig *rig, uint32_t slot)
 {
 	uint32_t entries;
@@ -403,6 +440,8 @@ static void rig_run(struct rig *rig, rig_case *run, uint32_t table)
 	run(rig);
 	sockets_close();
 	rig_ports_expect(rig, 0);
+	expect_equal(rig_uses(rig).claimed, 0);
+	expect_equal(rig_uses(rig).users, 0);
 	rig_down(rig);
 	exit(EXIT_SUCCESS);
 }

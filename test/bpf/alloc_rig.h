@@ -21,6 +21,7 @@
 #include <unistd.h>
 
 #include "../../src/abi/allocator.h"
+#include "../../src/abi/forwarder.h"
 #include "../../src/abi/verdict.h"
 
 #define EGRESS 0xcb007105u /* 203.0.113.5 */
@@ -93,6 +94,15 @@ uint64_t rig_counter(struct rig *rig, enum verdict verdict);
 struct port_table rig_table(struct rig *rig);
 /* Ports in use in the table and beside it. */
 unsigned rig_ports_used(struct rig *rig);
+/* Makes the /24 of an address a pool of the fleet's, as the forwarder's tables have it. */
+void rig_pool(struct rig *rig, uint32_t addr);
+/* Of all chunks: ports that are claimed, and connections that are counted. Ends the case where these contradict. */
+struct rig_uses {
+	unsigned claimed, users;
+};
+struct rig_uses rig_uses(struct rig *rig);
+/* A port that is not given out for UDP. */
+void rig_avoid(struct rig *rig, uint16_t port);
 /* Entries that live in their second bucket. */
 unsigned rig_overflows(struct rig *rig);
 /* Entries that the policy of a slot has made. */

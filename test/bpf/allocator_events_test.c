@@ -170,10 +170,29 @@ static void every_refusal_is_told(struct rig *rig)
 	rig_policy_write(rig, POLICY_ONE, &none);
 	expect_equal(inet_connect(tcp_socket(), ORIGIN, ORIGIN_PORT), -EADDRNOTAVAIL);
 	expect_one(rig, VERDICT_REFUSED_NO_SLICE, IPPROTO_TCP, ORIGIN_PORT);
+	expect_equal(inet_bind(tcp_socket(), 0, 0), -EADDRNOTAVAIL);
+	expect_one(rig, VERDICT_REFUSED_NO_SLICE, IPPROTO_TCP, 0);
 	fd = tcp_socket();
 	rig_policy_remove(rig, POLICY_ONE);
 	expect_equal(inet_connect(fd, ORIGIN, ORIGIN_PORT), -EPERM);
 	expect_one(rig, VERDICT_REFUSED_NO_POLICY, IPPROTO_TCP, ORIGIN_PORT);
+	expect_equal(inet_bind(udp_socket(), 0, 0), -EPERM);
+	expect_one(rig, VERDICT_REFUSED_NO_POLICY, IPPROTO_UDP, 0);
+}
+
+/* What is told of a bind() has the address that was asked for in the place of a destination. */
+static void a_refused_bind_is_told(struct rig *rig)
+{
+	struct event event;
+
+	rig_pool(rig, EGRESS);
+	rig_begin(rig, FIRST_PORT, 1);
+	expect_equal(inet_bind(udp_socket(), EGRESS, FIRST_PORT + 1), -EPERM);
+	event = expect_one(rig, VERDICT_REFUSED_FOREIGN, IPPROTO_UDP, FIRST_PORT + 1);
+	expect_equal(event.dest[12] << 24 | event.dest[13] << 16 | event.dest[14] << 8 | event.dest[15], (int)EGRESS);
+	expect_equal(inet_bind(udp_socket(), 0, 0), 0);
+	expect_equal(inet_bind(udp_socket(), 0, 0), -EADDRINUSE);
+	expect_one(rig, VERDICT_REFUSED_CLAIM, IPPROTO_UDP, 0);
 }
 
 /* The packet of a ping socket passes connect() and is stopped on its way out. */
@@ -299,8 +318,8 @@ static void wasters_are_counted_by_name(struct rig *rig)
 	for (unsigned i = 0; i < 3; i++) {
 		int fd = tcp_socket();
 
-		expect(!inet_bind(fd, 0, 0));
-		expect_equal(inet_connect(fd, ORIGIN, ORIGIN_PORT), -EADDRNOTAVAIL);
+		expect(!inet_bind(fd, i ? 0 : HOST_ADDR, 0));
+		expect_equal(inet_connect(fd, ORIGIN, ORIGIN_PORT), i ? -ECONNREFUSED : -EADDRNOTAVAIL);
 	}
 	udp_opened(ORIGIN, ORIGIN_PORT);
 	expect(!bpf_map__lookup_elem(rig->skel->maps.wasters, &key, sizeof(key), &waster, sizeof(waster), 0));
@@ -317,7 +336,7 @@ int main(void)
 		RIG_CASE(ports_of_others_are_told),    RIG_CASE(every_refusal_is_told),
 		RIG_CASE(a_stopped_packet_is_told),    RIG_CASE(a_flood_is_held_back),
 		RIG_CASE(a_full_ring_harms_nobody),    RIG_CASE(a_full_slice_answers_quickly),
-		RIG_CASE(wasters_are_counted_by_name),
+		RIG_CASE(wasters_are_counted_by_name), RIG_CASE(a_refused_bind_is_told),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

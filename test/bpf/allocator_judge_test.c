@@ -188,7 +188,7 @@ static void bound_sockets_are_refused(struct rig *rig)
 		uint16_t port;
 		int err;
 	} cases[] = {
-		{0, 0, -EADDRNOTAVAIL},
+		{0, 0, 0},
 		{HOST_ADDR, 0, -EADDRNOTAVAIL},
 		{HOST_ADDR, 8192, -EADDRNOTAVAIL},
 		{EGRESS, 8191, -EADDRNOTAVAIL},
@@ -208,8 +208,8 @@ static void bound_sockets_are_refused(struct rig *rig)
 		expect_equal(inet_bind(udp, cases[i].addr, cases[i].port), 0);
 		expect_equal(inet_connect(udp, ORIGIN, ORIGIN_PORT), cases[i].err);
 	}
-	expect_equal(rig_counter(rig, VERDICT_REFUSED_BOUND), 12);
-	expect_equal(rig_ports_used(rig), 4);
+	expect_equal(rig_counter(rig, VERDICT_REFUSED_BOUND), 10);
+	expect_equal(rig_ports_used(rig), 3); /* UDP's are claimed */
 }
 
 /* Another policy's slice is no policy of this one's. */

@@ -166,7 +166,7 @@ static void probed_and_tabled_share_a_slice(struct rig *rig)
 		close(others[i]);
 	expect_equal(rig_table(rig).probes, 5);
 	expect_equal(udp_fill(ORIGIN + 1, 53, fds + 5, 11), 11);
-	expect_equal(rig_table(rig).probes, 5);
+	expect(rig_ports_entries(rig) == 1 && rig_table(rig).probes >= 5);
 	expect_all_different(fds, 16, FIRST, 16);
 	expect_equal(inet_connect(udp_socket(), ORIGIN + 1, 53), -EADDRNOTAVAIL);
 }

@@ -14,7 +14,6 @@ import (
 	"net/http"
 	"os"
 	"sync"
-	"syscall"
 	"time"
 )
 
@@ -28,7 +27,7 @@ type report struct {
 	Answers     map[string]int `json:"answers"` // what /source said, how often
 	Resolved    []string       `json:"resolved"`
 	Echoed      string         `json:"echoed"`
-	Unconnected string         `json:"unconnected"` // the errno's name
+	Unconnected string         `json:"unconnected"` // what came back, or the error
 }
 
 func fail(err error) {
@@ -115,10 +114,16 @@ func sendUnconnected(server string) string {
 	}
 	defer conn.Close()
 	_, err = conn.WriteTo([]byte("hello"), &net.UDPAddr{IP: net.ParseIP(server), Port: 7})
-	if errors.Is(err, syscall.EPERM) {
-		return "EPERM"
+	if err != nil {
+		return err.Error()
 	}
-	return fmt.Sprint(err)
+	answer := make([]byte, 16)
+	_ = conn.SetReadDeadline(time.Now().Add(patience))
+	size, _, err := conn.ReadFrom(answer)
+	if err != nil {
+		return err.Error()
+	}
+	return string(answer[:size])
 }
 
 func main() {

@@ -44,8 +44,8 @@ def by_url(server):
 
 def from_address(server, source):
     """What `source_address` does: bind() to port 0 before connect()."""
-    with socket.create_connection((server, 80), PATIENCE, source_address=(source, 0)):
-        return "connected"
+    with socket.create_connection((server, 80), PATIENCE, source_address=(source, 0)) as client:
+        return client.getsockname()[0]
 
 
 def send_unconnected(server):
