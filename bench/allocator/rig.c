@@ -12,6 +12,7 @@
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 
+#include "../../src/abi/forwarder.h"
 #include <allocator.skel.h>
 
 #include "../../src/kernel/cgroup.h"

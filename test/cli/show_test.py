@@ -169,7 +169,7 @@ def test_version(berth):
     assert berth("--version").stdout == text
     found = answer(berth, "version")
     assert text.startswith(f"berth {found['version']} ")
-    assert (found["control"], found["layout"]) == (1, 1)
+    assert (found["control"], found["layout"]) == (1, 2)
 
 
 def test_answer_that_gets_lost(applied):
