@@ -65,13 +65,13 @@ __noinline int claim_step(struct search *search, __be32 addr)
 		return -EAGAIN;
 	if (err)
 		return -EADDRINUSE;
-	if (addr && search->key.egress != addr) {
+	if (addr && search->wish.key.egress != addr) {
 		search_next_slice(search);
 		return -EAGAIN;
 	}
-	chunk = uses_key_of(&search->key);
-	base = (__u32)search->key.chunk << CHUNK_SHIFT;
-	port = claim_any(&chunk, search->first - base, search->end - base);
+	chunk = uses_key_of(&search->wish.key);
+	base = (__u32)search->wish.key.chunk << CHUNK_SHIFT;
+	port = claim_any(&chunk, search->wish.first - base, search->wish.end - base);
 	if (port >= 0)
 		return base + port;
 	if (++search->chunk_seen >= search->chunks)
@@ -103,9 +103,9 @@ static __always_inline int claim_exactly(struct search *search, __be32 addr, __u
 	struct uses_key chunk;
 	int err;
 
-	search->key.egress = addr;
-	search->key.chunk = port >> CHUNK_SHIFT;
-	chunk = uses_key_of(&search->key);
+	search->wish.key.egress = addr;
+	search->wish.key.chunk = port >> CHUNK_SHIFT;
+	chunk = uses_key_of(&search->wish.key);
 	err = claim_one(&chunk, port);
 	return err ? err : (int)port;
 }
@@ -113,7 +113,7 @@ static __always_inline int claim_exactly(struct search *search, __be32 addr, __u
 static __always_inline void socket_claim(struct socket_state *socket, const struct search *search, __u32 port)
 {
 	socket_unclaim(socket, 0);
-	socket->claim = uses_key_of(&search->key);
+	socket->claim = uses_key_of(&search->wish.key);
 	socket->claimed_port = port;
 	barrier();
 	socket->claims = 1;
@@ -126,7 +126,7 @@ static __always_inline void socket_claim(struct socket_state *socket, const stru
 static __always_inline int bind_choose(struct bpf_sock_addr *ctx, struct socket_state *socket, struct attempt *attempt,
 				       __be32 *addr, __u32 *port)
 {
-	struct search search = {.policy = attempt->policy, .key = {.proto = attempt->proto}};
+	struct search search = {.policy = attempt->policy, .wish.key = {.proto = attempt->proto}};
 	int one = 1, found;
 
 	if (*port && !*addr)
@@ -143,7 +143,7 @@ static __always_inline int bind_choose(struct bpf_sock_addr *ctx, struct socket_
 		bpf_setsockopt(ctx, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
 	socket_claim(socket, &search, found);
 	count(VERDICT_CLAIMED);
-	*addr = search.key.egress;
+	*addr = search.wish.key.egress;
 	*port = found;
 	return 1;
 }

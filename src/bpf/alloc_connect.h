@@ -76,15 +76,24 @@ static __always_inline void mss_limit(struct bpf_sock_addr *ctx, __u32 mss)
 	bpf_setsockopt(ctx, IPPROTO_TCP, TCP_MAXSEG, &value, sizeof(value));
 }
 
+/* own: it is the socket's already, which has claimed it. */
+static __always_inline int port_take_this(struct search *search, __u32 port, bool own)
+{
+	search->wish.first = port;
+	search->wish.end = port + 1;
+	search->wish.closed_too = own;
+	return port_take(search);
+}
+
 /* The socket's port is its own towards everybody. A TCP connection from now on shares it with those to elsewhere. */
 static __always_inline int connect_claimed(struct socket_state *socket, struct search *search, __u32 port,
 					   const struct attempt *attempt)
 {
-	if (search->key.proto == IPPROTO_TCP) {
-		if (port_take(search, port, port + 1, true) < 0)
+	if (search->wish.key.proto == IPPROTO_TCP) {
+		if (port_take_this(search, port, true) < 0)
 			return refuse(attempt, VERDICT_REFUSED_FULL, -EADDRNOTAVAIL);
 		socket_unclaim(socket, 1);
-		socket_hold(socket, &search->key, port, search->holding, true);
+		socket_hold(socket, &search->wish.key, port, search->holding, true);
 	}
 	count(VERDICT_ALLOCATED);
 	return ALLOW;
@@ -97,7 +106,7 @@ static __always_inline int connect_claimed(struct socket_state *socket, struct s
 static __always_inline int connect_bound(struct bpf_sock_addr *ctx, struct socket_state *socket, struct search *search,
 					 __u32 port, const struct attempt *attempt)
 {
-	struct ports_key *key = &search->key;
+	struct ports_key *key = &search->wish.key;
 	int err;
 
 	key->egress = ctx->sk->src_ip4;
@@ -109,7 +118,7 @@ static __always_inline int connect_bound(struct bpf_sock_addr *ctx, struct socke
 	if (socket_claims(socket, key->proto, key->egress, port))
 		return connect_claimed(socket, search, port, attempt);
 	if (!socket_holds(socket, key, port)) {
-		err = port_take(search, port, port + 1, false);
+		err = port_take_this(search, port, false);
 		if (err < 0)
 			return refuse(attempt, VERDICT_REFUSED_FULL, -EADDRNOTAVAIL);
 		socket_hold(socket, key, port, search->holding, search->counted);
@@ -129,7 +138,7 @@ static __always_inline int connect_unbound(struct bpf_sock_addr *ctx, struct soc
 		return refuse(attempt, VERDICT_REFUSED_NO_SLICE, -EADDRNOTAVAIL);
 	port = search_run(ctx, search);
 	if (port >= 0) {
-		socket_hold(socket, &search->key, port, search->holding, search->counted);
+		socket_hold(socket, &search->wish.key, port, search->holding, search->counted);
 		count(VERDICT_ALLOCATED);
 		return ALLOW;
 	}
@@ -162,8 +171,8 @@ static __always_inline int connect_judge(struct bpf_sock_addr *ctx, const struct
 	if (!policy)
 		return refuse(&attempt, VERDICT_REFUSED_NO_POLICY, -EPERM);
 	mss = policy->mss;
-	search.slot = policy->slot;
-	search.destinations = policy->destinations;
+	search.wish.slot = policy->slot;
+	search.wish.destinations = policy->destinations;
 	port = source_port(ctx->sk);
 	if (policy_excepts(search.policy, dest)) {
 		/* From an egress address it would get no answer. */
@@ -178,9 +187,9 @@ static __always_inline int connect_judge(struct bpf_sock_addr *ctx, const struct
 	if (!inet_addr_is_mapped(dest))
 		return refuse(&attempt, VERDICT_REFUSED_IPV6, -ENETUNREACH);
 
-	search.key.dest = dest->word[3];
-	search.key.dest_port = ctx->user_port;
-	search.key.proto = udp ? IPPROTO_UDP : IPPROTO_TCP;
+	search.wish.key.dest = dest->word[3];
+	search.wish.key.dest_port = ctx->user_port;
+	search.wish.key.proto = udp ? IPPROTO_UDP : IPPROTO_TCP;
 	if (!udp)
 		mss_limit(ctx, mss);
 	if (port)

@@ -35,10 +35,8 @@
 #define SEARCH_STEPS (POLICY_SLICES_MAX * (32768u / PORTS_PER_CHUNK) + SEARCH_TRIES)
 
 struct search {
-	struct ports_key key; /* the destination; egress address and chunk are those of the step */
+	struct port_wish wish; /* key: the destination; egress address, chunk and ports are those of the step */
 	__u32 policy;
-	__u32 slot; /* of the policy, likewise */
-	__u32 destinations;
 	__u32 holding; /* enum holding: what a port that was found is */
 	__u32 counted; /* 1: it is among the port's users */
 	__u32 slice_count;
@@ -47,8 +45,6 @@ struct search {
 	__u32 chunk_random; /* decides which chunk of the slice to begin with */
 	__u32 chunks; /* that the slice lies in */
 	__u32 chunk_seen; /* those of them done with */
-	__u32 first; /* ports of the slice in this chunk: [first, end) */
-	__u32 end;
 	__u32 used; /* ports in use towards the destination in what was seen so far */
 	__u32 busy; /* ports that turned out to be somebody else's */
 	__u32 tries; /* steps that led nowhere */
@@ -78,7 +74,7 @@ static __always_inline __u32 slice_sticky(const struct policy *policy, __u32 id,
 	return POLICY_SLICES_MAX - 1 - (best & (POLICY_SLICES_MAX - 1));
 }
 
-/* key, policy, slot and destinations are set. 0; -ESRCH: no such policy. */
+/* The policy, and of the wish all but what is the step's, are set. 0; -ESRCH: no such policy. */
 __noinline int search_begin(struct search *search)
 {
 	struct policy *policy;
@@ -99,7 +95,7 @@ __noinline int search_begin(struct search *search)
 	if (policy->flags & POLICY_SPREAD)
 		search->slice_start = bpf_get_prandom_u32() % count;
 	else
-		search->slice_start = slice_sticky(policy, search->policy, search->key.dest);
+		search->slice_start = slice_sticky(policy, search->policy, search->wish.key.dest);
 	return 0;
 }
 
@@ -124,14 +120,14 @@ __noinline int search_aim(struct search *search)
 	search->chunks = ((slice.first + slice.count - 1) >> CHUNK_SHIFT) - chunk + 1;
 	chunk += (search->chunk_random % search->chunks + search->chunk_seen) % search->chunks;
 
-	search->key.egress = slice.addr;
-	search->key.chunk = chunk;
-	search->first = chunk << CHUNK_SHIFT;
-	search->end = search->first + PORTS_PER_CHUNK;
-	if (search->first < slice.first)
-		search->first = slice.first;
-	if (search->end > slice.first + slice.count)
-		search->end = slice.first + slice.count;
+	search->wish.key.egress = slice.addr;
+	search->wish.key.chunk = chunk;
+	search->wish.first = chunk << CHUNK_SHIFT;
+	search->wish.end = search->wish.first + PORTS_PER_CHUNK;
+	if (search->wish.first < slice.first)
+		search->wish.first = slice.first;
+	if (search->wish.end > slice.first + slice.count)
+		search->wish.end = slice.first + slice.count;
 	return 0;
 }
 
@@ -139,11 +135,11 @@ __noinline int search_aim(struct search *search)
 static __always_inline void port_give(const struct search *search, __u32 port)
 {
 	if (search->holding == HOLDS_PROBE)
-		probe_give(&search->key, port);
+		probe_give(&search->wish.key, port);
 	else
-		ports_give(&search->key, port);
+		ports_give(&search->wish.key, port);
 	if (search->counted)
-		port_uncount(&search->key, port);
+		port_uncount(&search->wish.key, port);
 }
 
 /* Of a chunk that nobody has made uses for: nothing is claimed in it, and nothing counted. */
@@ -151,45 +147,37 @@ static struct port_uses no_uses;
 
 static __always_inline bool port_is_closed(const struct search *search, const struct port_uses *uses, __u32 port)
 {
-	return uses_closed(uses, search->key.proto, search->key.chunk, port / 64) >> port % 64 & 1;
+	return uses_closed(uses, search->wish.key.proto, search->wish.key.chunk, port / 64) >> port % 64 & 1;
 }
 
 /* Takes one in the table, or beside it, where that has no room, or offers one that is closed or probed. */
-static __always_inline int port_find(struct search *search, const struct port_wish *wish, const struct port_uses *uses)
+static __always_inline int port_find(struct search *search, const struct port_uses *uses)
 {
+	const struct port_wish *wish = &search->wish;
 	int port = ports_take(wish, uses);
 
 	search->holding = HOLDS_ENTRY;
-	if (port >= 0 && (probe_has(&search->key, port) || (!wish->closed_too && port_is_closed(search, uses, port)))) {
-		ports_give(&search->key, port);
+	if (port >= 0 && (probe_has(&wish->key, port) || (!wish->closed_too && port_is_closed(search, uses, port)))) {
+		ports_give(&wish->key, port);
 		port = -ENOBUFS;
 	}
 	if (port != -ENOBUFS)
 		return port;
 	search->holding = HOLDS_PROBE;
-	port = probe_take(&search->key, wish->first, wish->end, uses);
+	port = probe_take(&wish->key, wish->first, wish->end, uses);
 	if (port >= 0)
 		count(VERDICT_PORT_PROBED);
 	return port;
 }
 
-/*
- * Takes a port of [first, end) that is free towards the key's destination. own: it is the socket's own already, which
- * has claimed it. -ENOSPC: there is none; -EAGAIN; -EADDRINUSE: somebody else was first.
- */
-static __always_inline int port_take(struct search *search, __u32 first, __u32 end, bool own)
+/* Takes a port as wished. -ENOSPC: there is none; -EAGAIN; -EADDRINUSE: somebody else was first. */
+static __always_inline int port_take(struct search *search)
 {
-	struct uses_key chunk = uses_key_of(&search->key);
+	struct uses_key chunk = uses_key_of(&search->wish.key);
 	struct port_uses *uses = uses_find(&chunk);
-	struct port_wish wish = {.key = search->key,
-				 .first = first,
-				 .end = end,
-				 .slot = search->slot,
-				 .destinations = search->destinations,
-				 .closed_too = own};
-	int port = port_find(search, &wish, uses ? uses : &no_uses);
+	int port = port_find(search, uses ? uses : &no_uses);
 
-	search->counted = uses && !own;
+	search->counted = uses && !search->wish.closed_too;
 	if (port < 0 || !search->counted || use_begin(uses, port))
 		return port;
 	search->counted = false;
@@ -267,7 +255,7 @@ static __always_inline bool search_goes_on(struct search *search, int outcome)
 	case -EAGAIN:
 		if (++search->tries < SEARCH_TRIES)
 			return true;
-		search->used += ports_count(&search->key, search->first, search->end);
+		search->used += ports_count(&search->wish.key, search->wish.first, search->wish.end);
 		return false;
 	case -ENOSPC:
 		if (++search->chunk_seen >= search->chunks)
@@ -290,10 +278,10 @@ __noinline int search_step(struct bpf_sock_addr *ctx, struct search *search)
 		return -EINVAL;
 	err = search_aim(search);
 	if (!err) {
-		port = port_take(search, search->first, search->end, false);
+		port = port_take(search);
 		if (port == -ENOSPC)
-			search->used += search->end - search->first;
-		err = port < 0 ? port : port_bind(ctx, &search->key, port);
+			search->used += search->wish.end - search->wish.first;
+		err = port < 0 ? port : port_bind(ctx, &search->wish.key, port);
 		if (!err)
 			return port;
 		if (port >= 0)

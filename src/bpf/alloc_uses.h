@@ -42,9 +42,12 @@ static __always_inline struct uses_key uses_key_of(const struct ports_key *key)
 static __always_inline __u64 uses_closed(const struct port_uses *uses, __u32 proto, __u32 chunk, __u32 word)
 {
 	__u64 udp = -(__u64)(proto == IPPROTO_UDP);
+	__u32 first = chunk % (65536 / PORTS_PER_CHUNK) * CHUNK_WORDS;
 
 	word %= CHUNK_WORDS;
-	return uses->claimed[word] | (avoid_ports.words[(chunk * CHUNK_WORDS + word) % (65536 / 64)] & udp);
+	/* The compiler would or the two numbers, of which kernels before 6.2 know no bounds afterwards. */
+	barrier_var(first);
+	return uses->claimed[word] | (avoid_ports.words[first + word] & udp);
 }
 
 /* One connection more on the port (host byte order); false: it is claimed. */
