@@ -133,6 +133,8 @@ int rig_attach(struct rig *rig, char **why)
 		return why_say(why, -errno, "%s: %m", rig->top);
 	bpf_object__for_each_program(program, rig->skel->obj)
 	{
+		if (program == rig->skel->progs.list_holders || program == rig->skel->progs.give_back)
+			continue;
 		struct bpf_link *link = bpf_program__type(program) == BPF_PROG_TYPE_TRACING
 						? bpf_program__attach(program)
 						: bpf_program__attach_cgroup(program, cgroup);

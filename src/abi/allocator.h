@@ -174,6 +174,12 @@ struct avoid_ports {
 	__u64 words[65536 / 64];
 };
 
+/* A port in the table and whose it is: how the scrub and its programs talk. */
+struct port_holder {
+	struct ports_key key;
+	__u32 port; /* host byte order */
+};
+
 enum holding {
 	HOLDS_NOTHING,
 	HOLDS_ENTRY, /* a port in the table */

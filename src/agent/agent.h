@@ -25,6 +25,7 @@
 
 struct control_server;
 struct refusals_heard;
+struct scrubber;
 
 struct agent {
 	struct options options;
@@ -40,6 +41,7 @@ struct agent {
 	struct follow *follow;
 	struct control_server *control;
 	struct refusals_heard *refusals; /* NULL: events cannot be heard */
+	struct scrubber *scrubber; /* NULL: lost ports cannot be looked for */
 
 	struct state *state; /* newest from the store; NULL before the first */
 	struct tables *tables; /* loaded; NULL before the first */

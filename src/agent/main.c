@@ -22,6 +22,7 @@
 #include "reconcile.h"
 #include "refusals.h"
 #include "rundir.h"
+#include "scrubber.h"
 #include "version.h"
 
 /* A burst of netlink events is answered once, a storm so often. */
@@ -202,6 +203,7 @@ static void on_tick(uv_timer_t *timer)
 
 	reconcile_again(agent);
 	refusals_tick(agent->refusals);
+	scrubber_tick(agent->scrubber);
 }
 
 /* Routes that we added come back as events too: they are no news. Ours that went may have been taken away. */
@@ -261,6 +263,7 @@ static void start_watching(struct agent *agent)
 	uv_signal_start(&agent->terminate, on_signal, SIGTERM);
 	uv_signal_start(&agent->interrupt, on_signal, SIGINT);
 	problems_settle(&agent->problems, "events", refusals_start(agent, &agent->refusals), NULL);
+	problems_settle(&agent->problems, "scrub of ports", scrubber_start(agent, &agent->scrubber), NULL);
 }
 
 static int start_serving(struct agent *agent)
@@ -298,6 +301,7 @@ static void agent_close(struct agent *agent)
 	while (uv_run(&agent->loop, UV_RUN_DEFAULT))
 		;
 	(void)uv_loop_close(&agent->loop);
+	scrubber_free(agent->scrubber);
 	rtnl_monitor_close(agent->monitor);
 	rtnl_close(agent->rtnl);
 	dataplane_close(agent->dataplane);

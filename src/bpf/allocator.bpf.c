@@ -21,6 +21,7 @@
 #include "alloc_egress.h"
 #include "alloc_events.h"
 #include "alloc_policy.h"
+#include "alloc_scrub.h"
 #include "alloc_socket.h"
 #include "counters.h"
 

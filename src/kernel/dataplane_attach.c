@@ -225,6 +225,20 @@ out:
 	return err;
 }
 
+int dataplane_program(const struct dataplane *dp, const char *name)
+{
+	struct bpf_program *program = bpf_object__find_program_by_name(dp->objects[OBJECT_ALLOCATOR], name);
+
+	return program ? bpf_program__fd(program) : -ENOENT;
+}
+
+/* The others are run by hand (scrub.h). */
+static bool is_attached(const struct bpf_program *program)
+{
+	return bpf_program__type(program) != BPF_PROG_TYPE_SCHED_CLS &&
+	       bpf_program__expected_attach_type(program) != BPF_TRACE_ITER;
+}
+
 /* A hook of the kernel's, not of a cgroup. */
 static bool is_tracing(const struct bpf_program *program)
 {
@@ -302,7 +316,7 @@ int dataplane_allocator_attach(struct dataplane *dp, char **why)
 	for (int tracing = 1; !err && tracing >= 0; tracing--) {
 		bpf_object__for_each_program(program, dp->objects[OBJECT_ALLOCATOR])
 		{
-			if (is_tracing(program) != tracing)
+			if (!is_attached(program) || is_tracing(program) != tracing)
 				continue;
 			err = hook_attach(dp, program, fd, cgroup);
 			if (err) {

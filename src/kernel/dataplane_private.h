@@ -44,6 +44,8 @@ struct dataplane {
 
 /* The map's descriptor, -ENOENT when no program has such a map. */
 int dataplane_map(const struct dataplane *dp, const char *name);
+/* The descriptor of a program of the allocator, -ENOENT when there is none of that name. */
+int dataplane_program(const struct dataplane *dp, const char *name);
 /* Finds how much of the mapped tables is in use. */
 void dataplane_tables_measure(struct dataplane *dp);
 

@@ -394,9 +394,12 @@ static void rig_attach(struct rig *rig)
 	expect(fd >= 0);
 	bpf_object__for_each_program(program, rig->skel->obj)
 	{
-		struct bpf_link *link = bpf_program__type(program) == BPF_PROG_TYPE_TRACING
-						? bpf_program__attach(program)
-						: bpf_program__attach_cgroup(program, fd);
+		struct bpf_link *link;
+
+		if (program == rig->skel->progs.list_holders || program == rig->skel->progs.give_back)
+			continue;
+		link = bpf_program__type(program) == BPF_PROG_TYPE_TRACING ? bpf_program__attach(program)
+									   : bpf_program__attach_cgroup(program, fd);
 
 		expect(link && rig->link_count < RIG_LINKS_MAX);
 		rig->links[rig->link_count++] = link;

@@ -208,3 +208,23 @@ def test_guard_is_put_back(lab):
 def test_apply_twice_changes_nothing(lab):
     result = lab.apply_fleet()
     assert "nothing to change" in (result.stdout + result.stderr).lower()
+
+
+def test_ports_that_were_lost_come_back(make_lab):
+    """Sockets that end while nothing sees it, agent and hooks being gone, leave their ports behind: the next agent finds
+    them, and takes none of those that are held."""
+    lab = make_lab(agents=True)
+    server = lab.servers[0]
+    targets = [f"{lab.origins[0].address}:9000"]
+    lost, _ = hold_open(server, targets, 0, 20)
+    held, rows = hold_open(server, targets, 0, 10)
+    server.kill_agent()
+    (server.bpffs / "links" / "cgroup_sock_release").unlink()
+    assert not release(lost)
+    assert ports_in_use(server) == 30
+    server.start_agent()
+    wait_until(lambda: ports_in_use(server) == 10, 30, "what no socket holds is given back")
+    assert server.verdicts()["mended"] == 20
+    assert not release(held)
+    wait_until(lambda: ports_in_use(server) == 0, 10, "the others are given back as ever")
+    assert server.verdicts()["mended"] == 20
