@@ -14,6 +14,7 @@ answer had changed or did not come.
 import argparse
 import errno
 import json
+import resource
 import socket
 import sys
 
@@ -79,6 +80,8 @@ def parse():
 
 def main():
     arguments, targets = parse()
+    most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     connections = []
     for proto, count in (("tcp", arguments.tcp), ("udp", arguments.udp)):
         for _ in range(count):
