@@ -158,6 +158,9 @@ static __always_inline int bind_judge(struct bpf_sock_addr *ctx, __be32 *addr, _
 
 	if (ctx->protocol != IPPROTO_TCP && ctx->protocol != IPPROTO_UDP)
 		return 0; /* the guard and the egress program judge what these send */
+	if (source_port(ctx->sk))
+		return 0; /* bound already, which the kernel is about to say: the claim stays with the port that it is
+			     for */
 	socket = socket_judged(ctx, &attempt.policy);
 	if (attempt.policy == POLICY_NONE)
 		return egress ? refuse(&attempt, VERDICT_REFUSED_FOREIGN, -EPERM), -EPERM : 0;

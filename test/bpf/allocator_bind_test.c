@@ -216,6 +216,23 @@ static void a_connected_socket_shares_its_port(struct rig *rig)
 	expect_equal(inet_bind(tcp_socket(), 0, 0), -EADDRINUSE);
 }
 
+/* The second call fails, and changes nothing. */
+static void a_socket_is_bound_once(struct rig *rig)
+{
+	int origin = udp_bind(ORIGIN, ORIGIN_PORT), fd, port;
+	char byte;
+
+	rig_begin(rig, FIRST, 16);
+	fd = bound(udp_socket(), 0, 0);
+	port = local_port(fd);
+	expect_equal(inet_bind(fd, 0, 0), -EINVAL);
+	expect_equal(inet_bind(fd, EGRESS, port == FIRST ? FIRST + 1 : FIRST), -EINVAL);
+	expect_equal(local_port(fd), port);
+	expect_equal(rig_uses(rig).claimed, 1);
+	expect_equal(inet_sendto(fd, ORIGIN, ORIGIN_PORT), 0);
+	expect_equal(recv(origin, &byte, 1, 0), 1);
+}
+
 static void a_refused_connection_is_tried_again(struct rig *rig)
 {
 	int fd, port;
@@ -311,6 +328,7 @@ int main(void)
 		RIG_CASE(without_a_policy_no_egress_address_is_bound),
 		RIG_CASE(a_claimed_socket_sends_to_anybody),
 		RIG_CASE(a_connected_socket_shares_its_port),
+		RIG_CASE(a_socket_is_bound_once),
 		RIG_CASE(a_refused_connection_is_tried_again),
 		RIG_CASE(a_claim_ends_with_its_last_descriptor),
 		RIG_CASE(a_mapped_address_is_the_same),
