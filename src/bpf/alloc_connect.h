@@ -81,7 +81,7 @@ static __always_inline int port_take_this(struct search *search, __u32 port, boo
 {
 	search->wish.first = port;
 	search->wish.end = port + 1;
-	search->wish.closed_too = own;
+	search->own = own;
 	return port_take(search);
 }
 

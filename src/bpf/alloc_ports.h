@@ -100,7 +100,6 @@ struct port_wish {
 	struct ports_key key;
 	__u32 first, end; /* ports, host byte order, in the key's chunk: [first, end) */
 	__u32 slot, destinations; /* of the policy */
-	bool closed_too; /* the port is the socket's own already: claimed by itself */
 };
 
 /*
@@ -123,7 +122,6 @@ __noinline int ports_take(const struct port_wish *wish, const struct port_uses *
 	end = wish->end;
 	slot = wish->slot;
 	seek.slot = slot;
-	seek.closed_too = -(__u64)wish->closed_too;
 	base = (__u32)key.chunk << CHUNK_SHIFT;
 	first -= base;
 	end -= base;

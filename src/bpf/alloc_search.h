@@ -39,6 +39,7 @@ struct search {
 	__u32 policy;
 	__u32 holding; /* enum holding: what a port that was found is */
 	__u32 counted; /* 1: it is among the port's users */
+	bool own; /* the port is the socket's own, which has claimed it */
 	__u32 slice_count;
 	__u32 slice_start; /* index of the slice to begin with */
 	__u32 slice_seen; /* slices done with */
@@ -142,7 +143,7 @@ static __always_inline void port_give(const struct search *search, __u32 port)
 		port_uncount(&search->wish.key, port);
 }
 
-/* Of a chunk that nobody has made uses for: nothing is claimed in it, and nothing counted. */
+/* Of a chunk that nobody has made uses for, and for whoever has claimed the port himself: nothing is claimed in it. */
 static struct port_uses no_uses;
 
 static __always_inline bool port_is_closed(const struct search *search, const struct port_uses *uses, __u32 port)
@@ -157,7 +158,7 @@ static __always_inline int port_find(struct search *search, const struct port_us
 	int port = ports_take(wish, uses);
 
 	search->holding = HOLDS_ENTRY;
-	if (port >= 0 && (probe_has(&wish->key, port) || (!wish->closed_too && port_is_closed(search, uses, port)))) {
+	if (port >= 0 && (probe_has(&wish->key, port) || port_is_closed(search, uses, port))) {
 		ports_give(&wish->key, port);
 		port = -ENOBUFS;
 	}
@@ -175,9 +176,9 @@ static __always_inline int port_take(struct search *search)
 {
 	struct uses_key chunk = uses_key_of(&search->wish.key);
 	struct port_uses *uses = uses_find(&chunk);
-	int port = port_find(search, uses ? uses : &no_uses);
+	int port = port_find(search, uses && !search->own ? uses : &no_uses);
 
-	search->counted = uses && !search->wish.closed_too;
+	search->counted = uses && !search->own;
 	if (port < 0 || !search->counted || use_begin(uses, port))
 		return port;
 	search->counted = false;

@@ -57,7 +57,6 @@ struct port_seek {
 	__u32 first, end, start; /* the range, and where in it the search begins; or just the port, in start */
 	__u32 bitmap; /* 1 + index of the bitmap that the next step may use; 0: none */
 	__u32 seen; /* likewise: the one that it would have needed */
-	__u64 closed_too; /* all ones: ports that are claimed or avoided may be taken as well */
 	__u32 scratch;
 	__u16 tag;
 	__u16 slot; /* of the policy that makes an entry, or made the one that went */

@@ -93,7 +93,7 @@ static __always_inline int bitmap_take(struct port_bitmap *bitmap, const struct 
 		__u64 clear = ~(bitmap->bits[word] | *(volatile __u64 *)probe_word(seek->hash, word));
 
 		clear &= word_range(word, first, end);
-		clear &= ~uses_closed(uses, seek->key.proto, seek->key.chunk, word) | seek->closed_too;
+		clear &= ~uses_closed(uses, seek->key.proto, seek->key.chunk, word);
 		if (i == 0)
 			clear &= bits_from(start % 64);
 		if (clear) {

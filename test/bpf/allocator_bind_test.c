@@ -216,6 +216,23 @@ static void a_connected_socket_shares_its_port(struct rig *rig)
 	expect_equal(inet_bind(tcp_socket(), 0, 0), -EADDRINUSE);
 }
 
+/* Where the table of destinations has no room, who has claimed a port connects from it all the same. */
+static void a_claim_needs_no_room_in_the_table(struct rig *rig)
+{
+	int fd;
+
+	tcp_listen(ORIGIN, ORIGIN_PORT);
+	rig_begin(rig, FIRST, 16);
+	for (unsigned i = 0; i < 4 * RIG_SMALL_TABLE; i++)
+		udp_opened(ORIGIN, 1000 + i);
+	for (int i = 0; i < 4; i++) {
+		fd = bound(tcp_socket(), 0, 0);
+		expect_equal(inet_connect(fd, ORIGIN, ORIGIN_PORT), 0);
+	}
+	expect(rig_ports_entries(rig) <= 2 * RIG_SMALL_TABLE);
+	expect_equal(rig_uses(rig).claimed, 0);
+}
+
 /* The second call fails, and changes nothing. */
 static void a_socket_is_bound_once(struct rig *rig)
 {
@@ -328,6 +345,7 @@ int main(void)
 		RIG_CASE(without_a_policy_no_egress_address_is_bound),
 		RIG_CASE(a_claimed_socket_sends_to_anybody),
 		RIG_CASE(a_connected_socket_shares_its_port),
+		RIG_CASE_SMALL(a_claim_needs_no_room_in_the_table),
 		RIG_CASE(a_socket_is_bound_once),
 		RIG_CASE(a_refused_connection_is_tried_again),
 		RIG_CASE(a_claim_ends_with_its_last_descriptor),
