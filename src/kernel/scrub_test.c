@@ -153,6 +153,7 @@ static size_t pass(struct scrub *scrub)
 /* Detached, the programs do not see sockets end: their ports are lost, those of sockets that live are not. */
 static void lost_ports_are_given_back(void **state)
 {
+	size_t mended = 0;
 	pid_t lost, few, living;
 	struct scrub *scrub;
 
@@ -168,7 +169,12 @@ static void lost_ports_are_given_back(void **state)
 	assert_int_equal(connections(), MANY + 3 + MANY / 2);
 	assert_int_equal(pass(scrub), 0); /* what a pass finds, a second one has to find again */
 	assert_int_equal(connections(), MANY + 3 + MANY / 2);
-	assert_int_equal(pass(scrub), MANY + 3);
+	/* The kernel frees a socket's storage a while after the socket is closed: until then it counts as living. */
+	for (int i = 0; i < 1000 && mended < MANY + 3; i++) {
+		mended += pass(scrub);
+		usleep(5000);
+	}
+	assert_int_equal(mended, MANY + 3);
 	assert_int_equal(connections(), MANY / 2);
 	assert_int_equal(users(), MANY / 2);
 	assert_int_equal(mended_counter(), MANY + 3);
