@@ -113,7 +113,8 @@ def settled(lab, before, entered):
     """(packets that came, sums) once no packet is on its way: the last ones of a connection come after its end."""
     entries = entered.packets()
     total = sums(lab, before)
-    if total["came"] == entries == entered.packets() and total == sums(lab, before):
+    arrived = total["wrap"] <= total["deliver_unwrap"] + sum(total["drops"].values())
+    if arrived and total["came"] == entries == entered.packets() and total == sums(lab, before):
         return entries, total
     return None
 
