@@ -2,6 +2,7 @@
 """The main job: every server to every origin, from its own slices, with replies coming in anywhere."""
 
 import json
+import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 
@@ -119,11 +120,18 @@ def settled(lab, before, entered):
     return None
 
 
+def at_rest(lab):
+    """Every server's verdicts, once none has changed for a while: connections end after those who had them."""
+    found = {each: each.verdicts() for each in lab.servers}
+    time.sleep(0.3)
+    return found if found == {each: each.verdicts() for each in lab.servers} else None
+
+
 def test_replies_enter_at_the_nearest_site(lab):
     """For an origin near ams, a fra server's replies cross the backbone; for one near fra they never leave fra."""
     server = lab.servers_of("fra")[0]
     for site in ("fra", "ams"):
-        before = {each: each.verdicts() for each in lab.servers}
+        before = wait_until(lambda: at_rest(lab), 20, "earlier connections are over")
         open_many(server, [f"{lab.origins_near(site)[0].address}:9000"], tcp=50)
         entered = {each.site.name for each in lab.servers
                    for verdict in ("wrap", "deliver_direct") if each.verdicts()[verdict] > before[each][verdict]}
