@@ -10,6 +10,7 @@
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 
 #include <cmocka.h>
 
@@ -81,7 +82,8 @@ static pid_t crowd(unsigned count, uint16_t port)
 	child = fork();
 	assert_true(child >= 0);
 	if (child == 0) {
-		if (cgroup_move(app, 0))
+		/* Nor does it outlive a test that fails. */
+		if (prctl(PR_SET_PDEATHSIG, SIGKILL) || cgroup_move(app, 0))
 			_exit(1);
 		for (unsigned i = 0; i < count; i++)
 			if (connect(socket(AF_INET, SOCK_DGRAM, 0), (struct sockaddr *)&to, sizeof(to)))
