@@ -41,10 +41,14 @@ struct policy_name {
 	char text[POLICY_NAME_MAX]; /* ends in 0 */
 };
 
+#define POLICY_TIERS_MAX 8u
+
 struct policy_slice {
 	__be32 addr;
 	__u32 first; /* first usable port, BERTH_PORT_FLOOR to 65,535 */
-	__u32 count; /* usable ports, 1 to 32,768 */
+	__u16 count; /* usable ports, 1 to 32,768 */
+	__u8 tier; /* below POLICY_TIERS_MAX; 0: of the policy's selector; n: of its n-th fallback */
+	__u8 reserved;
 };
 
 struct policy {
@@ -53,7 +57,13 @@ struct policy {
 	__u16 mss; /* TCP maximum segment size, bytes, so that a wrapped reply fits the underlay */
 	__u16 slot; /* below POLICIES_MAX, no other policy's: index of what it uses of the table */
 	__u32 destinations; /* of the table's, at most; 0: as many as there are */
+	/* In order of their tiers: one is searched when those before it are full towards the destination. */
 	struct policy_slice slices[POLICY_SLICES_MAX];
+};
+
+/* How often a policy's connections and claims went to a tier, by the policy's slot. That of tier 0 is not kept. */
+struct policy_fallbacks {
+	__u64 uses[POLICY_TIERS_MAX];
 };
 
 /* Key of the path map that cgroup_mkdir looks a new cgroup up in: path in the hierarchy, padded with at least one 0. */

@@ -20,7 +20,7 @@
 #include "wrap.h"
 
 /* Bumped with every change to a map's layout; an agent adopts pinned maps of its own version only. */
-#define BERTH_LAYOUT_VERSION 2
+#define BERTH_LAYOUT_VERSION 3
 
 #define DIRECTORY_BITS 12u
 #define DIRECTORY_SLOTS (1u << DIRECTORY_BITS)

@@ -56,7 +56,9 @@
 	X(33, CLAIMED,             "claimed",             "bind() given an egress address and port, the socket's alone") \
 	X(34, REFUSED_CLAIM,       "refused_claim",       "bind() found no port of the policy's that nobody uses (EADDRINUSE)") \
 	X(35, REFUSED_FOREIGN,     "refused_foreign",     "bind() to an egress address outside the policy's slices (EPERM)") \
-	X(36, MENDED,              "mended",              "port that no socket held any more, given back by the agent's scrub")
+	X(36, MENDED,              "mended",              "port that no socket held any more, given back by the agent's scrub") \
+	/* allocator: several tiers of slices */ \
+	X(37, FALLBACK,            "fallback",            "port of a fallback's slice: those before it were full, or not held")
 /* clang-format on */
 
 enum verdict {

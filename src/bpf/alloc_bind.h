@@ -64,7 +64,7 @@ __noinline int claim_step(struct search *search, __be32 addr)
 	if (err == -EAGAIN)
 		return -EAGAIN;
 	if (err)
-		return -EADDRINUSE;
+		return search_next_tier(search) ? -EAGAIN : -EADDRINUSE;
 	if (addr && search->wish.key.egress != addr) {
 		search_next_slice(search);
 		return -EAGAIN;
@@ -142,6 +142,7 @@ static __always_inline int bind_choose(struct bpf_sock_addr *ctx, struct socket_
 	if (attempt->proto == IPPROTO_TCP)
 		bpf_setsockopt(ctx, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
 	socket_claim(socket, &search, found);
+	fallback_count(&search);
 	count(VERDICT_CLAIMED);
 	*addr = search.wish.key.egress;
 	*port = found;

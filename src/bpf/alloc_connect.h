@@ -139,6 +139,7 @@ static __always_inline int connect_unbound(struct bpf_sock_addr *ctx, struct soc
 	port = search_run(ctx, search);
 	if (port >= 0) {
 		socket_hold(socket, &search->wish.key, port, search->holding, search->counted);
+		fallback_count(search);
 		count(VERDICT_ALLOCATED);
 		return ALLOW;
 	}

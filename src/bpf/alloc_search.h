@@ -37,12 +37,14 @@
 struct search {
 	struct port_wish wish; /* key: the destination; egress address, chunk and ports are those of the step */
 	__u32 policy;
-	__u32 holding; /* enum holding: what a port that was found is */
-	__u32 counted; /* 1: it is among the port's users */
+	__u8 holding; /* enum holding: what a port that was found is */
+	bool counted; /* it is among the port's users */
 	bool own; /* the port is the socket's own, which has claimed it */
-	__u32 slice_count;
-	__u32 slice_start; /* index of the slice to begin with */
-	__u32 slice_seen; /* slices done with */
+	__u8 tier; /* that is searched */
+	__u32 slice_first; /* index of the tier's first slice */
+	__u32 slice_count; /* of the tier; 0: the policy has none, or no further ones */
+	__u32 slice_start; /* which of the tier's slices to begin with: 0 to slice_count - 1 */
+	__u32 slice_seen; /* slices of the tier done with */
 	__u32 chunk_random; /* decides which chunk of the slice to begin with */
 	__u32 chunks; /* that the slice lies in */
 	__u32 chunk_seen; /* those of them done with */
@@ -59,48 +61,84 @@ struct tcp_timewait_sock {
 /*
  * Same destination, same address, also when slices come and go beside it: the slice whose address has the highest
  * hash together with the destination's address (rendezvous hashing); of several slices of one address the first.
+ * Counts the slices of the tier that begins at slice_first as well.
  */
-static __always_inline __u32 slice_sticky(const struct policy *policy, __u32 id, __be32 dest)
+static __always_inline __u32 tier_sticky(struct search *search, const struct policy *policy, __u32 first)
 {
-	__u32 salt = hash_mix(dest ^ hash_mix(id));
+	__u32 salt = hash_mix(search->wish.key.dest ^ hash_mix(search->policy));
+	__u32 i, count = 0;
 	__s64 best = 0;
-	__u32 i;
 
 	for (i = 0; i < POLICY_SLICES_MAX && i < policy->slice_count; i++) {
 		__u32 rank = hash_mix(salt ^ hash_mix(policy->slices[i].addr));
+		/* All ones when the slice is of the tier, else 0. Arithmetic instead of branches: each would double
+		   what the verifier has to follow. */
+		__s64 apart = policy->slices[i].tier ^ search->tier;
+		__s64 within = ~(((__s64)i - first) >> 63) & (apart - 1) >> 63;
 		__s64 more = (__s64)((rank & ~(POLICY_SLICES_MAX - 1)) | (POLICY_SLICES_MAX - 1 - i)) - best;
 
-		best += more & ~(more >> 63); /* the maximum, without a branch */
+		count -= within;
+		best += more & ~(more >> 63) & within; /* the maximum, without a branch */
 	}
-	return POLICY_SLICES_MAX - 1 - (best & (POLICY_SLICES_MAX - 1));
+	search->slice_count = count;
+	return POLICY_SLICES_MAX - 1 - (best & (POLICY_SLICES_MAX - 1)) - first;
 }
 
-/* The policy, and of the wish all but what is the step's, are set. 0; -ESRCH: no such policy. */
+/*
+ * Begins with the tier of the slice at slice_first. The policy, and of the wish all but what is the step's, are set. 0,
+ * also without such a slice; -ESRCH: no such policy.
+ */
 __noinline int search_begin(struct search *search)
 {
 	struct policy *policy;
-	__u32 count;
+	__u32 first, sticky;
 
 	if (!search)
 		return -EINVAL;
 	policy = policy_find(search->policy);
 	if (!policy)
 		return -ESRCH;
-	count = policy->slice_count;
-	if (count > POLICY_SLICES_MAX)
-		count = POLICY_SLICES_MAX;
-	search->slice_count = count;
+	first = search->slice_first;
+	search->slice_seen = 0;
+	search->slice_count = 0;
 	search->chunk_random = bpf_get_prandom_u32();
-	if (!count)
+	if (first >= POLICY_SLICES_MAX || first >= policy->slice_count)
 		return 0;
-	if (policy->flags & POLICY_SPREAD)
-		search->slice_start = bpf_get_prandom_u32() % count;
-	else
-		search->slice_start = slice_sticky(policy, search->policy, search->wish.key.dest);
+	search->tier = policy->slices[first].tier;
+	sticky = tier_sticky(search, policy, first);
+	if (search->slice_count)
+		search->slice_start =
+			policy->flags & POLICY_SPREAD ? bpf_get_prandom_u32() % search->slice_count : sticky;
 	return 0;
 }
 
-/* Sets egress address, chunk, first and end of the step. -ENOSPC: every slice was seen; -EAGAIN. */
+/* False: there is no further tier. */
+static __always_inline bool search_next_tier(struct search *search)
+{
+	search->slice_first += search->slice_count;
+	return !search_begin(search) && search->slice_count;
+}
+
+/* The search found a port; when it is one of a fallback's, that is counted. */
+static __always_inline void fallback_count(const struct search *search)
+{
+	struct policy_fallbacks *fallbacks;
+	struct policy *policy;
+	__u32 slot;
+
+	if (!search->tier)
+		return;
+	count(VERDICT_FALLBACK);
+	policy = policy_find(search->policy);
+	if (!policy)
+		return;
+	slot = policy->slot;
+	fallbacks = bpf_map_lookup_elem(&policy_fallbacks, &slot);
+	if (fallbacks)
+		__sync_fetch_and_add(&fallbacks->uses[search->tier % POLICY_TIERS_MAX], 1);
+}
+
+/* Sets egress address, chunk, first and end of the step. -ENOSPC: every slice of the tier was seen; -EAGAIN. */
 __noinline int search_aim(struct search *search)
 {
 	struct policy_slice slice;
@@ -112,7 +150,7 @@ __noinline int search_aim(struct search *search)
 	index = search->slice_start + search->slice_seen;
 	if (index >= search->slice_count)
 		index -= search->slice_count;
-	err = policy_slice(search->policy, index, &slice);
+	err = policy_slice(search->policy, search->slice_first + index, &slice);
 	if (err)
 		return err;
 	if (!slice.first || !slice.count) /* would turn the arithmetic below around */
@@ -266,7 +304,7 @@ static __always_inline bool search_goes_on(struct search *search, int outcome)
 		search->refused = outcome;
 		search_next_slice(search);
 	}
-	return search->slice_seen < search->slice_count;
+	return search->slice_seen < search->slice_count || search_next_tier(search);
 }
 
 /* One try in one chunk. A port, bound to the socket, with the key of its entry in *search; -EAGAIN: another step;

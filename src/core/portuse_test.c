@@ -62,7 +62,7 @@ static struct portuse *with_policy(size_t count, const struct policy_slice *slic
 
 static void test_one_slice(void **state)
 {
-	const struct policy_slice slice = {htonl(EGRESS), 4096, 2048};
+	const struct policy_slice slice = {.addr = htonl(EGRESS), .first = 4096, .count = 2048};
 	struct portuse *portuse = with_policy(1, &slice);
 	struct use use;
 
@@ -100,9 +100,9 @@ static void test_one_slice(void **state)
 static void test_slices_of_other_sizes(void **state)
 {
 	const struct policy_slice slices[] = {
-		{htonl(EGRESS), 2048, 256},
-		{htonl(EGRESS), 2304, 256},
-		{htonl(EGRESS + 1), 4096, 4096},
+		{.addr = htonl(EGRESS), .first = 2048, .count = 256},
+		{.addr = htonl(EGRESS), .first = 2304, .count = 256},
+		{.addr = htonl(EGRESS + 1), .first = 4096, .count = 4096},
 	};
 	struct portuse *portuse = with_policy(3, slices);
 	struct use use;
@@ -129,8 +129,9 @@ static void test_slices_of_other_sizes(void **state)
 /* Two policies, one slice of each and one of both; the top names the one that is nearer to its end. */
 static void test_shared_slices(void **state)
 {
-	const struct policy_slice first[] = {{htonl(EGRESS), 4096, 2048}, {htonl(EGRESS + 1), 4096, 2048}};
-	const struct policy_slice second[] = {{htonl(EGRESS + 1), 4096, 2048}};
+	const struct policy_slice first[] = {{.addr = htonl(EGRESS), .first = 4096, .count = 2048},
+					     {.addr = htonl(EGRESS + 1), .first = 4096, .count = 2048}};
+	const struct policy_slice second[] = {{.addr = htonl(EGRESS + 1), .first = 4096, .count = 2048}};
 	const struct policy other = policy_of(1, second);
 	struct portuse *portuse = with_policy(2, first);
 	struct use use;
@@ -154,7 +155,7 @@ static void test_shared_slices(void **state)
 
 static void test_left_over(void **state)
 {
-	const struct policy_slice slice = {htonl(EGRESS), 4096, 256};
+	const struct policy_slice slice = {.addr = htonl(EGRESS), .first = 4096, .count = 256};
 	struct portuse *portuse = with_policy(1, &slice);
 	struct use use;
 
@@ -173,7 +174,7 @@ static void test_left_over(void **state)
 /* Bounds of a slice may lie within a word of bits. */
 static void test_odd_bounds(void **state)
 {
-	const struct policy_slice slice = {htonl(EGRESS), 4100, 100};
+	const struct policy_slice slice = {.addr = htonl(EGRESS), .first = 4100, .count = 100};
 	struct portuse *portuse = with_policy(1, &slice);
 	struct use use;
 
@@ -187,7 +188,7 @@ static void test_odd_bounds(void **state)
 
 static void test_top(void **state)
 {
-	const struct policy_slice slice = {htonl(EGRESS), 4096, 2048};
+	const struct policy_slice slice = {.addr = htonl(EGRESS), .first = 4096, .count = 2048};
 	struct portuse *portuse = with_policy(1, &slice);
 	struct use use;
 

@@ -113,7 +113,9 @@ static void config_make(struct dataplane *dp)
 /* What an agent does when it starts, in its order. 0 or -errno with *why. */
 static int agent_start(struct dataplane **ret, char **why)
 {
-	const struct policy policy = {.slice_count = 1, .mss = 1420, .slices = {{htonl(EGRESS), SLICE_FIRST, 2048}}};
+	const struct policy policy = {.slice_count = 1,
+				      .mss = 1420,
+				      .slices = {{.addr = htonl(EGRESS), .first = SLICE_FIRST, .count = 2048}}};
 	struct tables *tables = tables_make(0, 11);
 	struct dataplane *dp = NULL;
 	uint64_t cgroup = 0;

@@ -568,7 +568,9 @@ static void policies_have_slots(void **state)
 static void policies_and_their_sets(void **state)
 {
 	static const uint16_t ports[] = {5000, 6000};
-	const struct policy policy = {.slice_count = 1, .mss = 1420, .slices = {{htonl(EGRESS), SLICE_FIRST, 2048}}};
+	const struct policy policy = {.slice_count = 1,
+				      .mss = 1420,
+				      .slices = {{.addr = htonl(EGRESS), .first = SLICE_FIRST, .count = 2048}}};
 	struct except_key excepts[2];
 	struct dataplane_policy *policies;
 	struct dataplane_cgroup *cgroups;
@@ -649,7 +651,9 @@ static int connect_under_policy(struct sockaddr_in *from)
 
 static void allocator_outlives_its_agent(void **state)
 {
-	const struct policy policy = {.slice_count = 1, .mss = 1420, .slices = {{htonl(EGRESS), SLICE_FIRST, 2048}}};
+	const struct policy policy = {.slice_count = 1,
+				      .mss = 1420,
+				      .slices = {{.addr = htonl(EGRESS), .first = SLICE_FIRST, .count = 2048}}};
 	const struct rtnl_route any = {RTNL_ROUTE_LOCAL, {EGRESS & ~0xffu, 24}, RT_TABLE_LOCAL};
 	uint64_t before[VERDICT_COUNT], after[VERDICT_COUNT], cgroup;
 	uint32_t connect4, destroy;

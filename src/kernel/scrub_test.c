@@ -34,7 +34,8 @@ static char top[256], app[300];
 static int furnish(void)
 {
 	const struct dataplane_options options = {.bpffs = BPFFS, .cgroup_root = top};
-	const struct policy policy = {.slice_count = 1, .slices = {{htonl(EGRESS), SLICE_FIRST, 2048}}};
+	const struct policy policy = {.slice_count = 1,
+				      .slices = {{.addr = htonl(EGRESS), .first = SLICE_FIRST, .count = 2048}}};
 	uint64_t cgroup;
 
 	if (cgroup_mount_point(&mount_point))

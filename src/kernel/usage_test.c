@@ -73,7 +73,8 @@ static void put(const char *map, const void *key, const void *value)
 
 static void policy_put(uint32_t id, const char *name, uint32_t first)
 {
-	const struct policy policy = {.slice_count = 1, .slices = {{htonl(EGRESS), first, 2048}}};
+	const struct policy policy = {.slice_count = 1,
+				      .slices = {{.addr = htonl(EGRESS), .first = first, .count = 2048}}};
 
 	assert_int_equal(dataplane_policy_name(dp, id, name), 0);
 	assert_int_equal(dataplane_policy_write(dp, id, &policy), 0);
@@ -226,7 +227,8 @@ static int opened(int family, uint32_t source, uint16_t source_port, uint32_t de
 /* Only sockets to that very destination count, and of these only those from the policy's slices. */
 static void holders_are_found(void **state)
 {
-	const struct policy policy = {.slice_count = 1, .slices = {{htonl(EGRESS), SLICE_FIRST, 4}}};
+	const struct policy policy = {.slice_count = 1,
+				      .slices = {{.addr = htonl(EGRESS), .first = SLICE_FIRST, .count = 4}}};
 	struct refusal_holder holders[REFUSAL_HOLDERS_MAX];
 	struct sockdiag_socket *sockets = NULL;
 	size_t count = 0;

@@ -352,6 +352,14 @@ unsigned rig_policy_entries(struct rig *rig, uint32_t slot)
 	return entries;
 }
 
+uint64_t rig_policy_fallbacks(struct rig *rig, uint32_t slot, unsigned tier)
+{
+	struct policy_fallbacks fallbacks;
+
+	expect(!bpf_map_lookup_elem(bpf_map__fd(rig->skel->maps.policy_fallbacks), &slot, &fallbacks));
+	return fallbacks.uses[tier];
+}
+
 unsigned rig_ports_used(struct rig *rig)
 {
 	return ports_sum(rig).used + probes_used(rig);

@@ -122,7 +122,8 @@ static void use_counts_every_slice(struct rig *rig)
 {
 	struct policy policy = rig_policy(FIRST_PORT, SMALL);
 
-	policy.slices[1] = (struct policy_slice){htobe32(EGRESS + 1), FIRST_PORT + PORTS_PER_CHUNK - 4, 8};
+	policy.slices[1] = (struct policy_slice){
+		.addr = htobe32(EGRESS + 1), .first = FIRST_PORT + PORTS_PER_CHUNK - 4, .count = 8};
 	policy.slice_count = 2;
 	rig_policy_write(rig, POLICY_ONE, &policy);
 	rig_enter(rig, "app");

@@ -520,6 +520,81 @@ static void sticky_keeps_an_address_and_overflows(struct rig *rig)
 	expect_equal(moved, per_addr[2]);
 }
 
+/* Opened towards one destination until all are in use: each tier only when the one before it is full. */
+static void tiers_are_filled_in_order(struct rig *rig, uint32_t flags)
+{
+	struct policy policy = three_addresses(flags);
+	uint32_t addr;
+
+	policy.slices[1].tier = policy.slices[2].tier = 3;
+	rig_policy_write(rig, POLICY_ONE, &policy);
+	rig_enter(rig, "app");
+	for (int i = 0; i < 64; i++)
+		expect_equal(local_addr(udp_opened(ORIGIN, ORIGIN_PORT)), EGRESS);
+	expect_equal(rig_counter(rig, VERDICT_FALLBACK), 0);
+	for (int i = 0; i < 128; i++) {
+		addr = local_addr(udp_opened(ORIGIN, ORIGIN_PORT));
+		expect(addr == EGRESS + 1 || addr == EGRESS + 2);
+	}
+	expect_equal(inet_connect(udp_socket(), ORIGIN, ORIGIN_PORT), -EADDRNOTAVAIL);
+	expect_equal(rig_counter(rig, VERDICT_REFUSED_FULL), 1);
+	expect_equal(rig_counter(rig, VERDICT_FALLBACK), 128);
+	expect_equal(rig_policy_fallbacks(rig, 0, 3), 128);
+	/* Towards elsewhere the first tier is free. */
+	for (int i = 1; i < 60; i++)
+		expect_equal(local_addr(udp_opened(ORIGIN + i, ORIGIN_PORT)), EGRESS);
+}
+
+static void fallbacks_are_sticky_among_themselves(struct rig *rig)
+{
+	struct policy policy = three_addresses(0);
+	unsigned per_addr[3] = {0};
+	uint32_t addr;
+
+	tiers_are_filled_in_order(rig, 0);
+	/* A policy that holds nothing but its fallbacks' slices uses them, and says so. */
+	policy.slices[0].tier = policy.slices[1].tier = policy.slices[2].tier = 1;
+	rig_policy_write(rig, POLICY_ONE, &policy);
+	for (int i = 0; i < 120; i++) {
+		addr = local_addr(udp_opened(ORIGIN - 7 + i, 1));
+		per_addr[addr - EGRESS]++;
+		expect_equal(local_addr(udp_opened(ORIGIN - 7 + i, 1)), addr);
+	}
+	expect(per_addr[0] > 20 && per_addr[1] > 20 && per_addr[2] > 20);
+	expect_equal(rig_policy_fallbacks(rig, 0, 1), 240);
+}
+
+static void fallbacks_are_spread(struct rig *rig)
+{
+	tiers_are_filled_in_order(rig, POLICY_SPREAD);
+}
+
+/* A bind() that wants a port of its own goes the same way. */
+static void claims_fall_back(struct rig *rig)
+{
+	struct policy policy = three_addresses(0);
+	int fd;
+
+	policy.slices[1].tier = 1;
+	policy.slices[2].tier = 2;
+	for (int i = 0; i < 3; i++)
+		policy.slices[i].count = 4;
+	rig_policy_write(rig, POLICY_ONE, &policy);
+	rig_enter(rig, "app");
+	for (int i = 0; i < 12; i++) {
+		fd = udp_socket();
+		expect_equal(inet_bind(fd, INADDR_ANY, 0), 0);
+		expect_equal(local_addr(fd), EGRESS + (uint32_t)i / 4);
+	}
+	expect_equal(inet_bind(udp_socket(), INADDR_ANY, 0), -EADDRINUSE);
+	expect_equal(rig_policy_fallbacks(rig, 0, 1), 4);
+	expect_equal(rig_policy_fallbacks(rig, 0, 2), 4);
+	/* One of a given address: of whichever tier. */
+	close(fd);
+	fd = udp_socket();
+	expect_equal(inet_bind(fd, EGRESS + 2, 0), 0);
+}
+
 static void spread_uses_all_addresses(struct rig *rig)
 {
 	struct policy policy = three_addresses(POLICY_SPREAD);
@@ -621,6 +696,9 @@ int main(void)
 		RIG_CASE(time_wait_is_skipped_without_timestamps),
 		RIG_CASE(sticky_keeps_an_address_and_overflows),
 		RIG_CASE(spread_uses_all_addresses),
+		RIG_CASE(fallbacks_are_sticky_among_themselves),
+		RIG_CASE(fallbacks_are_spread),
+		RIG_CASE(claims_fall_back),
 		RIG_CASE(a_slice_that_cannot_be_bound_is_passed_over),
 		RIG_CASE(the_peer_gets_the_mss),
 	};

@@ -117,8 +117,9 @@ static bool tables_make(struct dataplane *dp, uint32_t ifindex)
 
 static bool policy_make(struct dataplane *dp, const char *cgroup)
 {
-	const struct policy policy = {
-		.slice_count = 1, .mss = 1420, .slices = {{htonl(EGRESS), OWN_FIRST, 1u << SHIFT}}};
+	const struct policy policy = {.slice_count = 1,
+				      .mss = 1420,
+				      .slices = {{.addr = htonl(EGRESS), .first = OWN_FIRST, .count = 1u << SHIFT}}};
 	uint64_t id;
 
 	return !cgroup_id(cgroup, &id) && !dataplane_policy_write(dp, 1, &policy) && !dataplane_cgroup_write(dp, id, 1);
