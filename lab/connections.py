@@ -22,9 +22,9 @@ def open_many(server, targets, tcp, udp, policy="crawler"):
     return _rows(server.run(_words(targets, tcp, udp), policy=policy, timeout=100).stdout.splitlines())
 
 
-def hold_open(server, targets, tcp, udp):
+def hold_open(server, targets, tcp, udp, policy="crawler"):
     """The child that keeps them open, for release(), and their rows."""
-    child = server.popen([*_words(targets, tcp, udp), "--hold"], policy="crawler", stdin=subprocess.PIPE)
+    child = server.popen([*_words(targets, tcp, udp), "--hold"], policy=policy, stdin=subprocess.PIPE)
     lines = []
     while (line := child.stdout.readline()) and line != "holding\n":
         lines.append(line)

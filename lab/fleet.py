@@ -13,6 +13,7 @@ POLICIES = {
     "web": ("country=NL", ""),
     "local": ("country=$site.country,product=local", ""),
     "wide": ("product=wide", ", address: spread, slices: 2"),
+    "overflow": ("country=NL", ', fallback: ["country=DE,product=crawler"]'),
 }
 
 _ADDRESSES = (

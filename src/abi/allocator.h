@@ -61,11 +61,6 @@ struct policy {
 	struct policy_slice slices[POLICY_SLICES_MAX];
 };
 
-/* How often a policy's connections and claims went to a tier, by the policy's slot. That of tier 0 is not kept. */
-struct policy_fallbacks {
-	__u64 uses[POLICY_TIERS_MAX];
-};
-
 /* Key of the path map that cgroup_mkdir looks a new cgroup up in: path in the hierarchy, padded with at least one 0. */
 struct cgroup_path {
 	char path[CGROUP_PATH_MAX];

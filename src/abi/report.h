@@ -43,6 +43,7 @@ struct use_policy {
 	uint32_t slices, ports;
 	uint32_t destinations, fullest;
 	uint64_t connections;
+	uint64_t fallbacks; /* ports given out so far of the slices of its fallbacks */
 };
 
 struct use_destination {

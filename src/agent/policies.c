@@ -30,31 +30,67 @@ static uint16_t mss_of(const struct fleet *fleet)
 	return (uint16_t)(mss < MSS_MAX ? mss : MSS_MAX);
 }
 
-static void add_slice(struct policy *policy, uint32_t addr, uint32_t column, unsigned shift)
+static void add_slice(struct policy *policy, uint32_t addr, uint32_t column, unsigned shift, uint8_t tier)
 {
 	policy->slices[policy->slice_count++] = (struct policy_slice){
 		.addr = __builtin_bswap32(addr),
 		.first = slice_first_port(column, shift),
 		.count = slice_port_count(column, shift),
+		.tier = tier,
 	};
 }
 
-void policy_fill(const struct agent *agent, const struct selector *selector, struct policy *ret)
+/* Index of the first selector that matches; count: none does. */
+static size_t first_match(const struct selector *selectors, size_t count, const struct tags *tags)
+{
+	size_t i = 0;
+
+	while (i < count && !selector_matches(&selectors[i], tags))
+		i++;
+	return i;
+}
+
+static void add_tier(const struct agent *agent, const struct selector *selectors, size_t tier, struct policy *ret)
 {
 	const struct fleet *fleet = agent->state->fleet;
 	const struct ownership *held = &agent->state->held;
 
-	ret->mss = mss_of(fleet);
-	ret->slice_count = 0;
 	for (size_t i = 0; i < held->count && ret->slice_count < POLICY_SLICES_MAX; i++) {
 		const struct ownership_row *row = &held->rows[i];
 		const struct fleet_addresses *addresses = fleet_find_address(fleet, row->addr);
 
 		if (row->state != SLICE_STATE_OWNED || row->owner != agent_self(agent)->id || !addresses)
 			continue;
-		if (selector_matches(selector, &addresses->tags))
-			add_slice(ret, row->addr, row->column, fleet->pools[addresses->pool].shift);
+		if (first_match(selectors, tier + 1, &addresses->tags) == tier)
+			add_slice(ret, row->addr, row->column, fleet->pools[addresses->pool].shift, (uint8_t)tier);
 	}
+}
+
+void policy_fill(const struct agent *agent, const struct selector *selectors, size_t count, struct policy *ret)
+{
+	ret->mss = mss_of(agent->state->fleet);
+	ret->slice_count = 0;
+	for (size_t tier = 0; tier < count; tier++)
+		add_tier(agent, selectors, tier, ret);
+}
+
+int policy_fill_as_asked(const struct agent *agent, const struct fleet_policy *from, struct policy *ret)
+{
+	const struct tags *place = &agent->state->fleet->sites[agent_self(agent)->site].place;
+	struct selector selectors[POLICY_TIERS_MAX];
+	size_t count = 0;
+	int err;
+
+	do {
+		err = selector_resolve(count ? &from->fallback[count - 1] : &from->select, place, &selectors[count],
+				       NULL);
+		count += !err;
+	} while (!err && count <= from->fallback_count);
+	if (!err)
+		policy_fill(agent, selectors, count, ret);
+	while (count > 0)
+		selector_free(&selectors[--count]);
+	return err;
 }
 
 /*
@@ -145,18 +181,14 @@ int policy_write_excepts(struct agent *agent, uint32_t id, const struct prefix *
  */
 static int write_policy(struct agent *agent, const struct fleet_policy *from, uint32_t id)
 {
-	const struct fleet *fleet = agent->state->fleet;
 	struct policy policy = {0};
-	struct selector selector;
-	int err = selector_resolve(&from->select, &fleet->sites[agent_self(agent)->site].place, &selector, NULL);
+	int err = policy_fill_as_asked(agent, from, &policy);
 
 	if (err)
 		return err;
 	policy.flags |= from->address == ADDRESS_SPREAD ? POLICY_SPREAD : 0;
 	policy.flags |= from->unconnected_udp == UNCONNECTED_OWN_ADDRESS ? POLICY_UNCONNECTED_OWN : 0;
 	policy.destinations = from->destinations;
-	policy_fill(agent, &selector, &policy);
-	selector_free(&selector);
 	/* What is excepted stands before the policy does: nobody is judged without it. */
 	err = policy_write_excepts(agent, id, from->except, from->except_count);
 	if (!err)

@@ -14,10 +14,14 @@ struct agent;
 /* Number of a policy, by its name: the same in every run, never POLICY_NONE. */
 uint32_t policy_id(const char *name);
 /*
- * The slices of this server that a selector (resolved for its site) matches, the first POLICY_SLICES_MAX of them in
- * order of address and port, and the MSS. Flags stay as they are.
+ * The slices of this server that the selectors (resolved for its site) match, the first POLICY_SLICES_MAX of them: each
+ * once, in the tier of the first selector that does, in order of address and port within a tier; and the MSS. Flags
+ * stay as they are.
  */
-void policy_fill(const struct agent *agent, const struct selector *selector, struct policy *ret);
+void policy_fill(const struct agent *agent, const struct selector *selectors, size_t count, struct policy *ret);
+/* The same for a policy of the fleet file: its selector and its fallbacks. 0; -ENOENT: one asks for what the site's
+   place does not have; -ENOMEM. */
+int policy_fill_as_asked(const struct agent *agent, const struct fleet_policy *from, struct policy *ret);
 /* Takes the slices out that are this server's no more, in the newest state. False: all of them stay. */
 bool policy_trim(const struct agent *agent, struct policy *policy);
 /* Writes policies, exceptions, serving ports, cgroups and paths; takes out what is wanted no more. 0, or an error that

@@ -72,7 +72,7 @@ static void fill(struct fixture *f, const char *text, struct policy *ret)
 	struct selector selector;
 
 	assert_int_equal(selector_parse(text, &selector, NULL, NULL), 0);
-	policy_fill(&f->agent, &selector, ret);
+	policy_fill(&f->agent, &selector, 1, ret);
 	selector_free(&selector);
 }
 
@@ -118,6 +118,39 @@ static void test_fill(void **state)
 	assert_int_equal(policy.slice_count, 3);
 	fill(&f, "country=FR", &policy);
 	assert_int_equal(policy.slice_count, 0);
+	stop(&f);
+}
+
+/* The tiers of a policy: a slice is in the first one whose selector matches it. */
+static void test_fill_tiers(void **state)
+{
+	struct selector selectors[3];
+	struct policy policy = {0};
+	struct fixture f;
+
+	(void)state;
+	start(&f, "1500");
+	hold(&f, DE_1, 1, 1, SLICE_STATE_OWNED);
+	hold(&f, DE_2, 1, 1, SLICE_STATE_OWNED);
+	hold(&f, NL, 1, 1, SLICE_STATE_OWNED);
+	assert_int_equal(selector_parse("country=NL", &selectors[0], NULL, NULL), 0);
+	assert_int_equal(selector_parse("country=FR", &selectors[1], NULL, NULL), 0);
+	assert_int_equal(selector_parse("*", &selectors[2], NULL, NULL), 0);
+	policy_fill(&f.agent, selectors, 3, &policy);
+	assert_int_equal(policy.slice_count, 3);
+	assert_slice(&policy, 0, NL, 2048, 2048);
+	assert_slice(&policy, 1, DE_1, 2048, 2048);
+	assert_slice(&policy, 2, DE_2, 2048, 2048);
+	assert_int_equal(policy.slices[0].tier, 0);
+	assert_int_equal(policy.slices[1].tier, 2);
+	assert_int_equal(policy.slices[2].tier, 2);
+	/* What is left when some go keeps its tier. */
+	hold(&f, NL, 1, 2, SLICE_STATE_OWNED);
+	assert_true(policy_trim(&f.agent, &policy));
+	assert_int_equal(policy.slice_count, 2);
+	assert_int_equal(policy.slices[0].tier, 2);
+	for (size_t i = 0; i < 3; i++)
+		selector_free(&selectors[i]);
 	stop(&f);
 }
 
@@ -196,8 +229,12 @@ static void test_trim(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_id),  cmocka_unit_test(test_fill), cmocka_unit_test(test_fill_no_more_than_fit),
-		cmocka_unit_test(test_mss), cmocka_unit_test(test_trim),
+		cmocka_unit_test(test_id),
+		cmocka_unit_test(test_fill),
+		cmocka_unit_test(test_fill_no_more_than_fit),
+		cmocka_unit_test(test_fill_tiers),
+		cmocka_unit_test(test_mss),
+		cmocka_unit_test(test_trim),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -176,7 +176,7 @@ static int write_run_policy(struct agent *agent, const struct selector *selector
 	struct policy policy = {0};
 	int err = policy_write_excepts(agent, id, NULL, 0);
 
-	policy_fill(agent, selector, &policy);
+	policy_fill(agent, selector, 1, &policy);
 	return err ? err : dataplane_policy_write(agent->dataplane, id, &policy);
 }
 
@@ -251,7 +251,7 @@ static int prepare(struct agent *agent, const char *cgroup, const struct selecto
 	if (!run->cgroup || !run->selector)
 		return -ENOMEM;
 	run->policy = run_policy_id(run->selector);
-	policy_fill(agent, selector, &probe);
+	policy_fill(agent, selector, 1, &probe);
 	if (probe.slice_count == 0)
 		return no_slice(agent, run->selector, why);
 	return find_cgroup(agent, cgroup, &run->id) ? no_cgroup(agent, cgroup, why) : 0;

@@ -144,15 +144,11 @@ static int tell_slices(const struct agent *agent, struct report *report)
 static int tell_policy(const struct agent *agent, const struct fleet_policy *from, struct report *report, size_t index)
 {
 	struct control_slice *slices = &report->policy_slices[index * POLICY_SLICES_MAX];
-	struct selector selector;
 	struct policy policy = {0};
-	int err = selector_resolve(&from->select, &agent->state->fleet->sites[agent_self(agent)->site].place, &selector,
-				   NULL);
+	int err = policy_fill_as_asked(agent, from, &policy);
 
 	if (err)
 		return err;
-	policy_fill(agent, &selector, &policy);
-	selector_free(&selector);
 	for (size_t i = 0; i < policy.slice_count; i++)
 		slices[i] = (struct control_slice){
 			.address = addr_format(__builtin_bswap32(policy.slices[i].addr),

@@ -61,12 +61,12 @@ struct {
 	__type(value, struct policy_name);
 } policy_names SEC(".maps");
 
-/* Uses of fallbacks, by the policy's slot. */
+/* How often a policy's slices beyond the first tier gave a port, by the policy's slot. */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(max_entries, POLICIES_MAX);
 	__type(key, __u32);
-	__type(value, struct policy_fallbacks);
+	__type(value, __u64);
 } policy_fallbacks SEC(".maps");
 
 /* As struct except_key has it: network byte order, IPv4 as ::ffff:a.b.c.d. */

@@ -122,8 +122,8 @@ static __always_inline bool search_next_tier(struct search *search)
 /* The search found a port; when it is one of a fallback's, that is counted. */
 static __always_inline void fallback_count(const struct search *search)
 {
-	struct policy_fallbacks *fallbacks;
 	struct policy *policy;
+	__u64 *uses;
 	__u32 slot;
 
 	if (!search->tier)
@@ -133,9 +133,9 @@ static __always_inline void fallback_count(const struct search *search)
 	if (!policy)
 		return;
 	slot = policy->slot;
-	fallbacks = bpf_map_lookup_elem(&policy_fallbacks, &slot);
-	if (fallbacks)
-		__sync_fetch_and_add(&fallbacks->uses[search->tier % POLICY_TIERS_MAX], 1);
+	uses = bpf_map_lookup_elem(&policy_fallbacks, &slot);
+	if (uses)
+		__sync_fetch_and_add(uses, 1);
 }
 
 /* Sets egress address, chunk, first and end of the step. -ENOSPC: every slice of the tier was seen; -EAGAIN. */

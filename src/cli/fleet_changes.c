@@ -97,8 +97,12 @@ static void policy_key(const struct fleet *fleet, size_t i, char key[KEY_MAX])
 
 static bool policy_lists_same(const struct fleet_policy *a, const struct fleet_policy *b)
 {
-	if (a->except_count != b->except_count || a->serve_count != b->serve_count)
+	if (a->except_count != b->except_count || a->serve_count != b->serve_count ||
+	    a->fallback_count != b->fallback_count)
 		return false;
+	for (size_t i = 0; i < a->fallback_count; i++)
+		if (selector_compare(&a->fallback[i], &b->fallback[i]))
+			return false;
 	for (size_t i = 0; i < a->except_count; i++)
 		if (a->except[i].addr != b->except[i].addr || a->except[i].len != b->except[i].len)
 			return false;

@@ -38,16 +38,29 @@ static json_t *serves_json(const struct fleet_policy *policy)
 	return list;
 }
 
+static json_t *fallbacks_json(const struct fleet_policy *policy)
+{
+	json_t *list = json_array();
+
+	for (size_t i = 0; i < policy->fallback_count; i++) {
+		char *text = selector_format(&policy->fallback[i]);
+
+		json_array_append_new(list, text ? json_string(text) : NULL);
+		free(text);
+	}
+	return list;
+}
+
 static json_t *policy_json(const struct fleet_policy *policy)
 {
 	char *select = selector_format(&policy->select);
-	json_t *object =
-		select ? json_pack("{s:s, s:s, s:s, s:s, s:s, s:i, s:i, s:o, s:o}", "name", policy->name, "cgroup",
-				   policy->cgroup, "select", select, "address", choice_name(policy->address),
-				   "unconnected_udp", unconnected_name(policy->unconnected_udp), "slices",
-				   (int)policy->slices, "destinations", (int)policy->destinations, "except",
-				   excepts_json(policy), "serve", serves_json(policy))
-		       : NULL;
+	json_t *object = select ? json_pack("{s:s, s:s, s:s, s:o, s:s, s:s, s:i, s:i, s:o, s:o}", "name", policy->name,
+					    "cgroup", policy->cgroup, "select", select, "fallback",
+					    fallbacks_json(policy), "address", choice_name(policy->address),
+					    "unconnected_udp", unconnected_name(policy->unconnected_udp), "slices",
+					    (int)policy->slices, "destinations", (int)policy->destinations, "except",
+					    excepts_json(policy), "serve", serves_json(policy))
+				: NULL;
 
 	free(select);
 	return object;
@@ -66,6 +79,25 @@ static int print_json(const struct fleet *fleet)
 	return answer_print(json_pack("{s:o}", "policies", list));
 }
 
+/* In the order in which they are gone through. */
+static void selectors_cell(struct table *table, const struct fleet_policy *policy)
+{
+	char *text = NULL;
+	size_t size;
+	FILE *out = open_memstream(&text, &size);
+
+	for (size_t i = 0; out && i <= policy->fallback_count; i++) {
+		char *select = selector_format(i ? &policy->fallback[i - 1] : &policy->select);
+
+		fprintf(out, "%s%s", i ? ", else " : "", select ? select : "?");
+		free(select);
+	}
+	if (out)
+		fclose(out);
+	table_cell(table, "%s", text ? text : "?");
+	free(text);
+}
+
 int show_policies(const struct state *state, const struct arguments *arguments)
 {
 	static const struct table_column columns[] = {
@@ -79,15 +111,13 @@ int show_policies(const struct state *state, const struct arguments *arguments)
 	table = table_new(columns, 6);
 	for (size_t i = 0; i < state->fleet->policy_count; i++) {
 		const struct fleet_policy *policy = &state->fleet->policies[i];
-		char *select = selector_format(&policy->select);
 
 		table_cell(table, "%s", policy->name);
-		table_cell(table, "%s", select ? select : "?");
+		selectors_cell(table, policy);
 		table_cell(table, "%u", policy->slices);
 		table_cell(table, "%s", choice_name(policy->address));
 		table_cell(table, "%s", unconnected_name(policy->unconnected_udp));
 		table_cell(table, "%s", policy->cgroup);
-		free(select);
 	}
 	return table_print(table, stdout) ? VERB_FAILED : VERB_DONE;
 }

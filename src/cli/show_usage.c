@@ -82,11 +82,12 @@ static json_t *policies_json(const struct use *use)
 	for (size_t i = 0; i < use->policy_count; i++) {
 		const struct use_policy *policy = &use->policies[i];
 
-		json_array_append_new(list, json_pack("{s:s, s:i, s:i, s:I, s:i, s:i, s:i}", "name", policy->name,
+		json_array_append_new(list, json_pack("{s:s, s:i, s:i, s:I, s:i, s:i, s:i, s:I}", "name", policy->name,
 						      "slices", policy->slices, "ports", policy->ports, "connections",
 						      (json_int_t)policy->connections, "destinations",
 						      policy->destinations, "fullest", policy->fullest, "percent",
-						      percent_of(policy->fullest, policy->ports)));
+						      percent_of(policy->fullest, policy->ports), "fallbacks",
+						      (json_int_t)policy->fallbacks));
 	}
 	return list;
 }
@@ -141,10 +142,10 @@ static int print_slices(const struct use *use)
 static int print_policies(const struct use *use)
 {
 	static const struct table_column columns[] = {
-		{"POLICY", false},      {"SLICES", true},  {"CONNECTIONS", true},
-		{"DESTINATIONS", true}, {"FULLEST", true}, {"USE", true},
+		{"POLICY", false}, {"SLICES", true}, {"CONNECTIONS", true}, {"DESTINATIONS", true},
+		{"FULLEST", true}, {"USE", true},    {"FALLBACKS", true},
 	};
-	struct table *table = table_new(columns, 6);
+	struct table *table = table_new(columns, 7);
 
 	for (size_t i = 0; i < use->policy_count; i++) {
 		const struct use_policy *policy = &use->policies[i];
@@ -155,6 +156,7 @@ static int print_policies(const struct use *use)
 		table_cell(table, "%u", policy->destinations);
 		table_cell(table, "%u of %u", policy->fullest, policy->ports);
 		table_cell(table, "%u%%", percent_of(policy->fullest, policy->ports));
+		table_cell(table, "%" PRIu64, policy->fallbacks);
 	}
 	return table_print(table, stdout);
 }

@@ -37,6 +37,7 @@ static const struct field use_policy_fields[] = {
 	PLAIN(use_policy, destinations, FIELD_U32),
 	PLAIN(use_policy, fullest, FIELD_U32),
 	PLAIN(use_policy, connections, FIELD_U64),
+	PLAIN(use_policy, fallbacks, FIELD_U64),
 };
 static const struct shape use_policy_shape = SHAPE(use_policy, use_policy_fields);
 

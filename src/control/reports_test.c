@@ -137,7 +137,7 @@ static void test_limits(void **state)
 static void test_usage(void **state)
 {
 	struct use_slice slice = {0xcb007105u, 4096, 2048, 3, 2048, 2149};
-	struct use_policy policy = {"crawler", UINT32_MAX, 1, 2048, 3, 2048, 2149};
+	struct use_policy policy = {"crawler", UINT32_MAX, 1, 2048, 3, 2048, 2149, UINT64_C(1) << 40};
 	struct use_destination to = {0xc6336407u, 443, "udp", 2048, "crawler", 2047, 2048};
 	const struct use use = {2048, 3, 2156, 7, 11, &slice, 1, &policy, 1, &to, 1};
 	json_t *reply = control_reply_usage(&use);
@@ -161,6 +161,7 @@ static void test_usage(void **state)
 	assert_string_equal(back.policies[0].name, "crawler");
 	assert_true(back.policies[0].id == UINT32_MAX);
 	assert_int_equal(back.policies[0].fullest, 2048);
+	assert_true(back.policies[0].fallbacks == UINT64_C(1) << 40);
 	assert_int_equal(back.top[0].addr, 0xc6336407u);
 	assert_string_equal(back.top[0].proto, "udp");
 	assert_int_equal(back.top[0].policy_used, 2047);

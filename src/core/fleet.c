@@ -76,6 +76,9 @@ static void policy_free(struct fleet_policy *policy)
 	free(policy->name);
 	free(policy->cgroup);
 	selector_free(&policy->select);
+	for (size_t i = 0; i < policy->fallback_count; i++)
+		selector_free(&policy->fallback[i]);
+	free(policy->fallback);
 	free(policy->except);
 	free(policy->serve);
 }

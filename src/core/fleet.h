@@ -24,6 +24,8 @@
 #define FLEET_DRAIN_DEFAULT 1800 /* seconds */
 #define FLEET_COOLING_DEFAULT 240
 
+#define FLEET_FALLBACKS_MAX 7u /* of a policy */
+
 #define FLEET_MTU_MIN 1280
 #define FLEET_MTU_MAX 9000
 
@@ -62,9 +64,11 @@ struct fleet_policy {
 	char *name;
 	char *cgroup; /* path below the agent's cgroup root, starts with '/' */
 	struct selector select;
+	struct selector *fallback; /* in this order, when the slices before are full or not to be had */
+	size_t fallback_count; /* below POLICY_TIERS_MAX */
 	enum address_choice address;
 	enum unconnected_udp unconnected_udp;
-	unsigned slices; /* slices a server holds for it; 1 unless the file says more */
+	unsigned slices; /* slices a server holds for it; 1 unless the file says more; of each fallback it holds one */
 	unsigned destinations; /* that it may have in a server's table of ports; 0: no limit */
 	struct prefix *except; /* beside the built-in ones */
 	size_t except_count;

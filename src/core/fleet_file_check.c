@@ -172,8 +172,8 @@ static bool check_variables(struct reader *reader, const struct selector *select
 			if (tags_get(&fleet->sites[j].place, term->value))
 				continue;
 			reader_fault_at(reader, select->line, variable_column(select, term->value),
-					"select asks for $site.%s, but the place of site %s has no %s: add it there",
-					term->value, fleet->sites[j].name, term->value);
+					"%s asks for $site.%s, but the place of site %s has no %s: add it there",
+					select->name, term->value, fleet->sites[j].name, term->value);
 			return false;
 		}
 	}
@@ -213,16 +213,49 @@ static void check_select(struct reader *reader, const struct selector *selector,
 	struct shown shown;
 
 	if (check_variables(reader, selector, select) && !select_finds(reader, selector) && !reader->no_memory)
-		reader_fault(reader, select, "select %s matches no address of this fleet: give a range these tags",
-			     shown_quote(select->text, &shown));
+		reader_fault(reader, select, "%s %s matches no address of this fleet: give a range these tags",
+			     select->name, shown_quote(select->text, &shown));
+}
+
+/* It would never be come to: what it finds, one before it has found. */
+static void check_fallback_is_new(struct reader *reader, const struct fleet_policy *policy, size_t index,
+				  const struct node *node)
+{
+	struct shown shown;
+	bool known = selector_compare(&policy->fallback[index], &policy->select) == 0;
+
+	for (size_t i = 0; i < index; i++)
+		known |= selector_compare(&policy->fallback[index], &policy->fallback[i]) == 0;
+	if (known)
+		reader_fault(reader, node, "fallback %s says what select or an earlier fallback does: leave it out",
+			     shown_quote(node->text, &shown));
+}
+
+static void check_fallbacks(struct reader *reader, const struct fleet_policy *policy, const struct node *item)
+{
+	const struct node *list = node_member(item, "fallback"), *node;
+	size_t items = 0, i = 0;
+
+	for (node = list ? list->child : NULL; node; node = node->next)
+		items++;
+	if (items != policy->fallback_count)
+		return; /* one could not be read, which is told of already */
+	for (node = list ? list->child : NULL; node; node = node->next, i++) {
+		check_select(reader, &policy->fallback[i], node);
+		check_fallback_is_new(reader, policy, i, node);
+	}
 }
 
 static void check_selects(struct reader *reader)
 {
 	const struct fleet *fleet = reader->fleet;
 
-	for (size_t i = 0; i < fleet->policy_count && !reader_stopped(reader); i++)
-		check_select(reader, &fleet->policies[i].select, node_member(reader->policies.items[i], "select"));
+	for (size_t i = 0; i < fleet->policy_count && !reader_stopped(reader); i++) {
+		const struct node *item = reader->policies.items[i];
+
+		check_select(reader, &fleet->policies[i].select, node_member(item, "select"));
+		check_fallbacks(reader, &fleet->policies[i], item);
+	}
 }
 
 void fleet_file_check(struct reader *reader)

@@ -39,6 +39,7 @@ static const char *cgroup_fault(const char *path)
 	return NULL;
 }
 
+_Static_assert(FLEET_FALLBACKS_MAX == POLICY_TIERS_MAX - 1, "the selector's own tier, and one for each fallback");
 _Static_assert(CGROUP_PATH_MAX == 256 && CGROUP_DEPTH_MAX == 16, "the sentences above say these limits");
 
 static void read_cgroup(struct reader *reader, const struct node *node, void *object)
@@ -60,9 +61,8 @@ static void read_cgroup(struct reader *reader, const struct node *node, void *ob
 		reader->no_memory = true;
 }
 
-static void read_select(struct reader *reader, const struct node *node, void *object)
+static bool read_selector(struct reader *reader, const struct node *node, struct selector *ret)
 {
-	struct fleet_policy *policy = object;
 	const char *text = reader_text(reader, node);
 	struct shown shown;
 	const char *why;
@@ -70,13 +70,43 @@ static void read_select(struct reader *reader, const struct node *node, void *ob
 	int err;
 
 	if (!text)
-		return;
-	err = selector_parse(text, &policy->select, &at, &why);
+		return false;
+	err = selector_parse(text, ret, &at, &why);
 	if (err == -EINVAL)
-		reader_fault_at(reader, node->line, node_text_column(node, at), "select %s: %s",
+		reader_fault_at(reader, node->line, node_text_column(node, at), "%s %s: %s", node->name,
 				shown_quote(text, &shown), why);
 	else if (err)
 		reader->no_memory = true;
+	return !err;
+}
+
+static void read_select(struct reader *reader, const struct node *node, void *object)
+{
+	struct fleet_policy *policy = object;
+
+	read_selector(reader, node, &policy->select);
+}
+
+static void read_one_fallback(struct reader *reader, const struct node *node, void *object)
+{
+	struct fleet_policy *policy = object;
+	struct selector *fallback;
+
+	if (policy->fallback_count == FLEET_FALLBACKS_MAX) {
+		reader_fault(reader, node, "a policy has at most %u fallbacks", FLEET_FALLBACKS_MAX);
+		return;
+	}
+	fallback = reader_grow(reader, policy->fallback, policy->fallback_count, sizeof(*fallback));
+	if (!fallback)
+		return;
+	policy->fallback = fallback;
+	if (read_selector(reader, node, &fallback[policy->fallback_count]))
+		policy->fallback_count++;
+}
+
+static void read_fallback(struct reader *reader, const struct node *node, void *object)
+{
+	reader_list(reader, node, read_one_fallback, object);
 }
 
 static void read_address_choice(struct reader *reader, const struct node *node, void *object)
@@ -159,6 +189,7 @@ void fleet_file_policy(struct reader *reader, const struct node *item, void *obj
 	static const struct field fields[] = {{"name", read_policy_name, "crawler"},
 					      {"cgroup", read_cgroup, "/system.slice/crawler.service"},
 					      {"select", read_select, "country=DE"},
+					      {"fallback", read_fallback, NULL},
 					      {"address", read_address_choice, NULL},
 					      {"unconnected_udp", read_unconnected_udp, NULL},
 					      {"slices", read_slices, NULL},

@@ -57,12 +57,17 @@ static void assert_tags(const struct tags *tags, const char *expected)
 	free(text);
 }
 
-static void assert_select(const struct fleet_policy *policy, const char *expected)
+static void assert_selector(const struct selector *selector, const char *expected)
 {
-	char *text = selector_format(&policy->select);
+	char *text = selector_format(selector);
 
 	assert_string_equal(text, expected);
 	free(text);
+}
+
+static void assert_select(const struct fleet_policy *policy, const char *expected)
+{
+	assert_selector(&policy->select, expected);
 }
 
 static void the_design_example_is_read(void **state)
@@ -143,6 +148,10 @@ static void every_key_is_read(void **state)
 	assert_int_equal(all->except_count, 0);
 	assert_string_equal(most->cgroup, "/system.slice/a b.service");
 	assert_select(most, "country=$site.country,trust=*");
+	assert_int_equal(all->fallback_count, 0);
+	assert_int_equal(most->fallback_count, 2);
+	assert_selector(&most->fallback[0], "country=$site.country");
+	assert_selector(&most->fallback[1], "*");
 	assert_int_equal(most->slices, 32);
 	assert_int_equal(most->destinations, 1000);
 	assert_int_equal(most->address, ADDRESS_SPREAD);

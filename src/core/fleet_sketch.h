@@ -45,6 +45,7 @@ struct sketch {
 	size_t pool_count;
 	struct {
 		const char *select;
+		const char *fallback; /* NULL: none */
 		unsigned slices;
 	} policies[SKETCH_POLICIES];
 	size_t policy_count;
@@ -140,6 +141,16 @@ static inline void sketch_addresses(const struct sketch *sketch, struct fleet *f
 	}
 }
 
+static inline void sketch_fallback(const char *text, struct fleet_policy *policy)
+{
+	if (!text)
+		return;
+	policy->fallback = sketch_array(1, sizeof(*policy->fallback));
+	policy->fallback_count = 1;
+	if (selector_parse(text, policy->fallback, NULL, NULL))
+		abort();
+}
+
 /* The caller's to fleet_free(). */
 static inline struct fleet *sketch_fleet(const struct sketch *sketch)
 {
@@ -159,6 +170,7 @@ static inline struct fleet *sketch_fleet(const struct sketch *sketch)
 		policy->slices = sketch->policies[p].slices;
 		if (selector_parse(sketch->policies[p].select, &policy->select, NULL, NULL))
 			abort();
+		sketch_fallback(sketch->policies[p].fallback, policy);
 	}
 	return fleet;
 }

@@ -72,24 +72,51 @@ static int demand_resolve(struct plan_demand *demand, const struct selector *sel
 	return 0;
 }
 
-/* Every policy of every site that has servers. */
-static int wishes_collect(struct plan_demand *demand, const struct fleet *fleet, struct wish *wishes, size_t *count)
+/* Wishes on their way. */
+struct wishes {
+	struct wish *items;
+	size_t count;
+};
+
+static int wishes_add(struct wishes *wishes, struct plan_demand *demand, const struct fleet *fleet, size_t site,
+		      const struct selector *select, unsigned slices)
 {
+	struct wish *wish = &wishes->items[wishes->count];
+
+	if (slices == 0)
+		return 0;
+	wishes->count++;
+	wish->site = site;
+	wish->slices = slices;
+	return demand_resolve(demand, select, &fleet->sites[site], &wish->select);
+}
+
+/* Every policy of every site that has servers: as many slices as it says, and one for each fallback. */
+static int wishes_collect(struct plan_demand *demand, const struct fleet *fleet, struct wishes *wishes)
+{
+	int err = 0;
+
 	for (size_t s = 0; s < fleet->site_count; s++) {
 		for (size_t p = 0; p < fleet->policy_count && fleet->sites[s].server_count > 0; p++) {
 			const struct fleet_policy *policy = &fleet->policies[p];
-			struct wish *wish = &wishes[*count];
-			int err = demand_resolve(demand, &policy->select, &fleet->sites[s], &wish->select);
 
+			err = wishes_add(wishes, demand, fleet, s, &policy->select, policy->slices);
+			for (size_t f = 0; !err && f < policy->fallback_count; f++)
+				err = wishes_add(wishes, demand, fleet, s, &policy->fallback[f], 1);
 			if (err)
 				return err;
-			wish->site = s;
-			wish->slices = policy->slices;
-			if (policy->slices > 0)
-				(*count)++;
 		}
 	}
 	return 0;
+}
+
+static size_t wishes_most(const struct fleet *fleet)
+{
+	size_t selectors = fleet->policy_count;
+
+	for (size_t p = 0; p < fleet->policy_count; p++)
+		selectors += fleet->policies[p].fallback_count;
+	return fleet->site_count * selectors;
 }
 
 /* Numbers the distinct selectors in their own order, so that the order of policies in the file is forgotten. */
@@ -127,8 +154,8 @@ static void wishes_sum(struct plan_demand *demand, struct wish *wishes, size_t c
 
 static int demand_ask(struct plan_demand *demand, const struct fleet *fleet)
 {
-	size_t most = fleet->site_count * fleet->policy_count + 1, count = 0;
-	struct wish *wishes = calloc(most, sizeof(*wishes));
+	size_t most = wishes_most(fleet) + 1;
+	struct wishes wishes = {.items = calloc(most, sizeof(*wishes.items))};
 	int err = -ENOMEM;
 
 	demand->resolved = calloc(most, sizeof(*demand->resolved));
@@ -136,13 +163,13 @@ static int demand_ask(struct plan_demand *demand, const struct fleet *fleet)
 	demand->asks = calloc(most, sizeof(*demand->asks));
 	demand->needs = calloc(fleet->site_count + 1, sizeof(*demand->needs));
 	demand->need_count = fleet->site_count;
-	if (wishes && demand->resolved && demand->selectors && demand->asks && demand->needs)
-		err = wishes_collect(demand, fleet, wishes, &count);
+	if (wishes.items && demand->resolved && demand->selectors && demand->asks && demand->needs)
+		err = wishes_collect(demand, fleet, &wishes);
 	if (!err) {
-		wishes_number(demand, wishes, count);
-		wishes_sum(demand, wishes, count);
+		wishes_number(demand, wishes.items, wishes.count);
+		wishes_sum(demand, wishes.items, wishes.count);
 	}
-	free(wishes);
+	free(wishes.items);
 	return err;
 }
 

@@ -474,6 +474,42 @@ static void columns_are_kept_by_slice_size(void **state)
 	ownership_free(&held);
 }
 
+/* One slice for each fallback, however many the policy itself asks for; a slice that is there anyway counts. */
+static void a_fallback_asks_for_one_slice(void **state)
+{
+	struct sketch sketch = sketch_plain(1, 3, 8);
+	struct ownership held = {0};
+	struct plan plan;
+
+	(void)state;
+	sketch.runs[1] = sketch.runs[0];
+	sketch.runs[0].count = 4;
+	sketch.runs[0].product = "crawler";
+	sketch.runs[1].first += 4;
+	sketch.runs[1].count = 4;
+	sketch.runs[1].product = "mail";
+	sketch.run_count = 2;
+	sketch.policies[0].select = "product=crawler";
+	sketch.policies[0].slices = 3;
+	sketch.policies[0].fallback = "product=mail";
+	replan(&sketch, &held, NOW);
+	for (uint32_t id = 1; id <= 3; id++)
+		assert_int_equal(slices_of(&held, id), 4);
+	ownership_free(&held);
+	held = (struct ownership){0};
+	sketch.policies[0].fallback = "product=*";
+	replan(&sketch, &held, NOW);
+	for (uint32_t id = 1; id <= 3; id++)
+		assert_int_equal(slices_of(&held, id), 3);
+	sketch.policies[0].fallback = "product=search";
+	plan = plan_of(&sketch, &held, NOW);
+	assert_int_equal(plan.shortage_count, 1);
+	assert_shortage_text(&plan.shortages[0], &sketch,
+			     "site site-1 lacks 3 slices of addresses tagged product=search for 3 servers");
+	plan_free(&plan);
+	ownership_free(&held);
+}
+
 /* Sixteen million addresses of which three are used: the planner must not walk over them. */
 static void unused_addresses_cost_nothing(void **state)
 {
@@ -547,6 +583,7 @@ int main(void)
 		cmocka_unit_test(a_removed_server_leaves_slices_that_cool),
 		cmocka_unit_test(what_has_cooled_is_free_and_without_home),
 		cmocka_unit_test(fewer_slices_asked_for_are_given_back),
+		cmocka_unit_test(a_fallback_asks_for_one_slice),
 		cmocka_unit_test(unwanted_slices_and_gone_addresses_cool),
 		cmocka_unit_test(columns_that_are_not_there_cool),
 		cmocka_unit_test(homes_follow_a_server_that_moves),

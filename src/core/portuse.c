@@ -53,14 +53,15 @@ static int memberships_add(struct portuse *portuse, const struct policy *policy,
 	return 0;
 }
 
-int portuse_policy(struct portuse *portuse, uint32_t id, const char *name, const struct policy *policy)
+int portuse_policy(struct portuse *portuse, uint32_t id, const char *name, const struct policy *policy,
+		   uint64_t fallbacks)
 {
 	struct use_policy *more = reallocarray(portuse->policies, portuse->policy_count + 1, sizeof(*more));
 
 	if (!more)
 		return -ENOMEM;
 	portuse->policies = more;
-	more[portuse->policy_count] = (struct use_policy){.id = id};
+	more[portuse->policy_count] = (struct use_policy){.id = id, .fallbacks = fallbacks};
 	snprintf(more[portuse->policy_count].name, POLICY_NAME_MAX, "%s", name);
 	return memberships_add(portuse, policy, (uint32_t)portuse->policy_count++);
 }

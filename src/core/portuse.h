@@ -15,8 +15,9 @@ struct portuse;
 /* NULL: no memory. */
 struct portuse *portuse_new(void);
 void portuse_free(struct portuse *portuse); /* NULL is fine */
-/* name: cut short when it is longer than POLICY_NAME_MAX - 1 bytes. -ENOMEM. */
-int portuse_policy(struct portuse *portuse, uint32_t id, const char *name, const struct policy *policy);
+/* name: cut short when it is longer than POLICY_NAME_MAX - 1 bytes; fallbacks: uses so far. -ENOMEM. */
+int portuse_policy(struct portuse *portuse, uint32_t id, const char *name, const struct policy *policy,
+		   uint64_t fallbacks);
 /* An entry that nothing is in use of is fine, and so is one that is no policy's. After the policies. -ENOMEM. */
 int portuse_entry(struct portuse *portuse, const struct port_entry *entry);
 /* Sums up, with at most `top` destinations. *ret is the caller's (use_clear). -ENOMEM. */

@@ -56,7 +56,7 @@ static struct portuse *with_policy(size_t count, const struct policy_slice *slic
 	const struct policy policy = policy_of(count, slices);
 
 	assert_non_null(portuse);
-	assert_int_equal(portuse_policy(portuse, 7, "crawler", &policy), 0);
+	assert_int_equal(portuse_policy(portuse, 7, "crawler", &policy, 5), 0);
 	return portuse;
 }
 
@@ -137,7 +137,7 @@ static void test_shared_slices(void **state)
 	struct use use;
 
 	(void)state;
-	assert_int_equal(portuse_policy(portuse, 3, "dns", &other), 0);
+	assert_int_equal(portuse_policy(portuse, 3, "dns", &other, 0), 0);
 	entry(portuse, EGRESS, DEST, 443, 4096, 10);
 	entry(portuse, EGRESS + 1, DEST, 443, 4096, 100);
 	use = sum(portuse, 10);
@@ -146,6 +146,8 @@ static void test_shared_slices(void **state)
 	assert_int_equal(use.connections, 110);
 	assert_int_equal(use.policies[0].id, 3);
 	assert_int_equal(use.policies[0].connections, 100);
+	assert_int_equal(use.policies[0].fallbacks, 0);
+	assert_int_equal(use.policies[1].fallbacks, 5);
 	assert_int_equal(use.policies[1].connections, 110);
 	assert_string_equal(use.top[0].policy, "dns");
 	assert_int_equal(use.top[0].policy_used, 100);

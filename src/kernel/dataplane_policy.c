@@ -82,9 +82,11 @@ static int entry_list_read(const struct dataplane *dp, const char *map, size_t k
 	return err;
 }
 
-/* The slot that the policy has, or the lowest that no other one has. What is left of an older policy's entries in the
-   table counts for the new one, until they go. */
-static int slot_find(const struct dataplane *dp, uint32_t id, uint16_t *ret)
+/*
+ * The slot that the policy has, or the lowest that no other one has (*fresh). What is left of an older policy's entries
+ * in the table counts for the new one, until they go.
+ */
+static int slot_find(const struct dataplane *dp, uint32_t id, uint16_t *ret, bool *fresh)
 {
 	bool taken[POLICIES_MAX] = {0};
 	struct dataplane_policy *policies;
@@ -95,9 +97,13 @@ static int slot_find(const struct dataplane *dp, uint32_t id, uint16_t *ret)
 		return err;
 	for (size_t i = 0; i < count; i++)
 		taken[policies[i].policy.slot % POLICIES_MAX] |= policies[i].id != id;
-	for (size_t i = 0; i < count; i++)
-		if (policies[i].id == id)
+	*fresh = true;
+	for (size_t i = 0; i < count; i++) {
+		if (policies[i].id == id) {
 			slot = policies[i].policy.slot % POLICIES_MAX;
+			*fresh = false;
+		}
+	}
 	free(policies);
 	while (slot < POLICIES_MAX && taken[slot])
 		slot++;
@@ -139,8 +145,13 @@ static int uses_make(const struct dataplane *dp, const struct policy *policy)
 int dataplane_policy_write(struct dataplane *dp, uint32_t id, const struct policy *policy)
 {
 	struct policy entry = *policy;
-	int err = id == POLICY_NONE ? -EINVAL : slot_find(dp, id, &entry.slot);
+	bool fresh = false;
+	int err = id == POLICY_NONE ? -EINVAL : slot_find(dp, id, &entry.slot, &fresh);
+	const uint32_t slot = entry.slot;
+	const uint64_t none = 0;
 
+	if (!err && fresh)
+		err = entry_write(dp, "policy_fallbacks", &slot, &none);
 	if (!err)
 		err = uses_make(dp, policy);
 	return err ? err : entry_write(dp, "policies", &id, &entry);

@@ -540,6 +540,34 @@ static uint64_t slots_of(const struct dataplane_policy *policies, size_t count, 
 	return slots;
 }
 
+static uint64_t fallbacks_of(const struct dataplane *dp, uint32_t slot)
+{
+	uint64_t uses;
+
+	assert_int_equal(bpf_map_lookup_elem(dataplane_map(dp, "policy_fallbacks"), &slot, &uses), 0);
+	return uses;
+}
+
+/* A policy that is written again goes on counting; one that takes over a slot begins anew. */
+static void fallbacks_are_counted_by_policy(void **state)
+{
+	const struct policy policy = {.slice_count = 1};
+	const uint64_t some = 7;
+	struct dataplane *dp;
+
+	NEED_SANDBOX();
+	dp = open_one();
+	make_config(dp);
+	assert_int_equal(dataplane_policy_write(dp, 10, &policy), 0);
+	assert_int_equal(bpf_map_update_elem(dataplane_map(dp, "policy_fallbacks"), &(uint32_t){0}, &some, BPF_ANY), 0);
+	assert_int_equal(dataplane_policy_write(dp, 10, &policy), 0);
+	assert_int_equal(fallbacks_of(dp, 0), 7);
+	assert_int_equal(dataplane_policy_remove(dp, 10), 0);
+	assert_int_equal(dataplane_policy_write(dp, 11, &policy), 0);
+	assert_int_equal(fallbacks_of(dp, 0), 0);
+	dataplane_close(dp);
+}
+
 /* A policy keeps its slot, and what one leaves another may have. */
 static void policies_have_slots(void **state)
 {
@@ -755,6 +783,7 @@ int main(void)
 		TEST(guard_leaves_others_alone),
 		TEST(policies_and_their_sets),
 		TEST(policies_have_slots),
+		TEST(fallbacks_are_counted_by_policy),
 		TEST(allocator_outlives_its_agent),
 		TEST(teardown_takes_all_away),
 	};

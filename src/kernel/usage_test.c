@@ -123,6 +123,7 @@ static void a_full_table_is_read_quickly(void **state)
 
 	NEED_SANDBOX();
 	policy_put(7, "crawler", SLICE_FIRST);
+	put("policy_fallbacks", &(uint32_t){0}, &(uint64_t){12});
 	destinations_put(DESTINATIONS_DEFAULT);
 	put("port_table", &(uint32_t){0}, &(struct port_table){.probes = 3});
 	for (int i = 0; i < ROUNDS; i++) {
@@ -136,6 +137,7 @@ static void a_full_table_is_read_quickly(void **state)
 		assert_int_equal(use.top_count, USE_TOP_DEFAULT);
 		assert_string_equal(use.policies[0].name, "crawler");
 		assert_int_equal(use.policies[0].fullest, 1);
+		assert_int_equal(use.policies[0].fallbacks, 12);
 		use_clear(&use);
 	}
 	print_message("# %u destinations are read in %llu us of CPU time\n", DESTINATIONS_DEFAULT,

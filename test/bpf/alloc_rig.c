@@ -352,12 +352,12 @@ unsigned rig_policy_entries(struct rig *rig, uint32_t slot)
 	return entries;
 }
 
-uint64_t rig_policy_fallbacks(struct rig *rig, uint32_t slot, unsigned tier)
+uint64_t rig_policy_fallbacks(struct rig *rig, uint32_t slot)
 {
-	struct policy_fallbacks fallbacks;
+	uint64_t uses;
 
-	expect(!bpf_map_lookup_elem(bpf_map__fd(rig->skel->maps.policy_fallbacks), &slot, &fallbacks));
-	return fallbacks.uses[tier];
+	expect(!bpf_map_lookup_elem(bpf_map__fd(rig->skel->maps.policy_fallbacks), &slot, &uses));
+	return uses;
 }
 
 unsigned rig_ports_used(struct rig *rig)

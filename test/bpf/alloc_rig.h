@@ -107,8 +107,8 @@ void rig_avoid(struct rig *rig, uint16_t port);
 unsigned rig_overflows(struct rig *rig);
 /* Entries that the policy of a slot has made. */
 unsigned rig_policy_entries(struct rig *rig, uint32_t slot);
-/* How often a tier of the policy of a slot was used. */
-uint64_t rig_policy_fallbacks(struct rig *rig, uint32_t slot, unsigned tier);
+/* How often the policy of a slot went beyond its first tier. */
+uint64_t rig_policy_fallbacks(struct rig *rig, uint32_t slot);
 /* Entries of the table. */
 unsigned rig_ports_entries(struct rig *rig);
 /* Waits until as many bits are set, for up to two seconds. */

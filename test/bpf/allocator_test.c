@@ -539,7 +539,7 @@ static void tiers_are_filled_in_order(struct rig *rig, uint32_t flags)
 	expect_equal(inet_connect(udp_socket(), ORIGIN, ORIGIN_PORT), -EADDRNOTAVAIL);
 	expect_equal(rig_counter(rig, VERDICT_REFUSED_FULL), 1);
 	expect_equal(rig_counter(rig, VERDICT_FALLBACK), 128);
-	expect_equal(rig_policy_fallbacks(rig, 0, 3), 128);
+	expect_equal(rig_policy_fallbacks(rig, 0), 128);
 	/* Towards elsewhere the first tier is free. */
 	for (int i = 1; i < 60; i++)
 		expect_equal(local_addr(udp_opened(ORIGIN + i, ORIGIN_PORT)), EGRESS);
@@ -561,7 +561,7 @@ static void fallbacks_are_sticky_among_themselves(struct rig *rig)
 		expect_equal(local_addr(udp_opened(ORIGIN - 7 + i, 1)), addr);
 	}
 	expect(per_addr[0] > 20 && per_addr[1] > 20 && per_addr[2] > 20);
-	expect_equal(rig_policy_fallbacks(rig, 0, 1), 240);
+	expect_equal(rig_policy_fallbacks(rig, 0), 128 + 240);
 }
 
 static void fallbacks_are_spread(struct rig *rig)
@@ -587,8 +587,7 @@ static void claims_fall_back(struct rig *rig)
 		expect_equal(local_addr(fd), EGRESS + (uint32_t)i / 4);
 	}
 	expect_equal(inet_bind(udp_socket(), INADDR_ANY, 0), -EADDRINUSE);
-	expect_equal(rig_policy_fallbacks(rig, 0, 1), 4);
-	expect_equal(rig_policy_fallbacks(rig, 0, 2), 4);
+	expect_equal(rig_policy_fallbacks(rig, 0), 8);
 	/* One of a given address: of whichever tier. */
 	close(fd);
 	fd = udp_socket();

@@ -66,8 +66,20 @@ def test_slices(applied):
 
 def test_policies(applied):
     assert answer(applied, "show", "policies") == {"policies": [{
-        "name": "crawler", "cgroup": "/system.slice/crawler.service", "select": "country=DE", "address": "sticky",
-        "unconnected_udp": "deny", "slices": 1, "destinations": 0, "except": [], "serve": []}]}
+        "name": "crawler", "cgroup": "/system.slice/crawler.service", "select": "country=DE", "fallback": [],
+        "address": "sticky", "unconnected_udp": "deny", "slices": 1, "destinations": 0, "except": [], "serve": []}]}
+
+
+def test_fallbacks_are_shown_in_order_and_compared(berth, fleet):
+    """The order is the one they are used in; another order is another policy."""
+    def written(*order):
+        return fleet(policies=["  - {name: crawler, cgroup: /c, select: country=DE, fallback: [%s]}" % ", ".join(order)])
+
+    berth("apply", written('"*"', "country=NL"))
+    assert answer(berth, "show", "policies")["policies"][0]["fallback"] == ["*", "country=NL"]
+    assert "country=DE, else *, else country=NL" in berth("show", "policies").stdout
+    assert "crawler" not in berth("plan", written('"*"', "country=NL")).stdout
+    assert "crawler" in berth("plan", written("country=NL", '"*"')).stdout
 
 
 @pytest.mark.parametrize("subject", SUBJECTS[:5])
@@ -169,7 +181,7 @@ def test_version(berth):
     assert berth("--version").stdout == text
     found = answer(berth, "version")
     assert text.startswith(f"berth {found['version']} ")
-    assert (found["control"], found["layout"]) == (1, 2)
+    assert (found["control"], found["layout"]) == (1, 3)
 
 
 def test_answer_that_gets_lost(applied):
