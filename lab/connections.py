@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Many connections at once from a server, opened by lab/opener.py: one dict a connection, as that file describes."""
+"""Many connections at once from a server, opened by lab/opener.py: one dict a connection, as that file describes. And
+attempts to leave from where it may not, by lab/forger.py."""
 
 import json
 import subprocess
@@ -7,6 +8,7 @@ import subprocess
 from lab.paths import REPOSITORY
 
 _OPENER = REPOSITORY / "lab" / "opener.py"
+_FORGER = REPOSITORY / "lab" / "forger.py"
 
 
 def _words(targets, tcp, udp):
@@ -36,3 +38,9 @@ def release(child):
     lost, errors = child.communicate(timeout=60)
     assert child.returncode == 0, errors
     return _rows(lost.splitlines())
+
+
+def forge(server, act, source, dest, policy=None):
+    """act: as lab/forger.py has it; source, dest: (address, port). "done" or "refused"."""
+    words = [str(word) for word in (_FORGER, act, *source, *dest)]
+    return server.run(["/usr/bin/python3", *words], policy=policy).stdout.strip()

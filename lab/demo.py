@@ -7,8 +7,11 @@ import sys
 from collections import Counter, defaultdict
 from pathlib import Path
 
+from lab.connections import forge
 from lab.fleet import CRAWLER_ADDRESS
 from lab.paths import LabError
+from lab.node import CommandFailed
+from lab.process import wait_until
 from lab.running import Lab
 
 OPENER = Path(__file__).parent / "opener.py"
@@ -152,28 +155,22 @@ def killed_agent(lab):
     say("   none failed; the restarted agents adopted what was running.")
 
 
-FOREIGN = """
-import socket, sys
-source, port, dest = sys.argv[1], int(sys.argv[2]), sys.argv[3]
-client = socket.socket()
-client.settimeout(1)
-client.bind((source, port))
-try:
-    client.connect((dest, 9000))
-except TimeoutError:
-    print("stopped")
-"""
-
-
 def guard(lab):
     server, victim, origin = lab.servers[1], lab.servers[2], lab.origins[0]
     port = victim.slices(CRAWLER_ADDRESS)[0][7]
     before, mark = server.verdicts(), origin.mark()
-    outcome = server.run(["/usr/bin/python3", "-c", FOREIGN, CRAWLER_ADDRESS, str(port), origin.address]).stdout
-    dropped = server.verdicts()["foreign_source"] - before["foreign_source"]
-    hold(outcome == "stopped\n" and dropped > 0 and not origin.records(mark), "the guard let a foreign source through")
-    say(f"7. root on {server.name} binds to {CRAWLER_ADDRESS}:{port}, a port of {victim.name}: the guard dropped "
-        f"{dropped} packet{'s' if dropped > 1 else ''} (foreign_source), {origin.name} saw none.")
+
+    def rose(verdict):
+        return server.verdicts()[verdict] - before[verdict]
+
+    source, dest = (CRAWLER_ADDRESS, port), (origin.address, 9000)
+    bound = forge(server, "bind", source, dest)
+    hold(bound == "refused" and rose("refused_foreign") == 1, f"bind() to a port of {victim.name}: {bound}")
+    forge(server, "raw", source, dest)
+    wait_until(lambda: rose("foreign_source") == 1, 5, "the guard drops the packet")
+    hold(not origin.records(mark), "the guard let a foreign source through")
+    say(f"7. root on {server.name} wants {CRAWLER_ADDRESS}:{port}, a port of {victim.name}: bind() is refused, and a "
+        f"packet\n   forged with a raw socket is dropped by the guard (foreign_source); {origin.name} saw none.")
 
 
 STEPS = (shared_address, plain_curl, same_port_many_destinations, two_servers_one_origin, access_log, killed_agent, guard)
@@ -187,7 +184,7 @@ def main():
         lab.up(agents=True)
         for step in STEPS:
             step(lab)
-    except (StepFailed, LabError) as error:
+    except (StepFailed, LabError, CommandFailed) as error:
         say(f"FAILED: {error}")
         return 1
     finally:

@@ -7,29 +7,13 @@ import signal
 import pytest
 import yaml
 
-from lab.connections import hold_open, open_many, release
+from lab.connections import forge, hold_open, open_many, release
 from lab.fleet import CRAWLER_ADDRESS
 from lab.paths import BUILD, LabError
 from lab.process import wait_until
 
 
 # ADDRESS PORT DESTINATION: tries to take that source, in two ways.
-BIND = """
-import socket, sys
-s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-try:
-    s.bind((sys.argv[1], int(sys.argv[2])))
-except PermissionError:
-    sys.exit(0)
-sys.exit("bound")
-"""
-RAW = """
-import socket, struct, sys
-s = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_RAW)
-source, to = map(socket.inet_aton, (sys.argv[1], sys.argv[3]))
-packet = struct.pack("!BBHHHBBH4s4s", 0x45, 0, 29, 0, 0x4000, 64, socket.IPPROTO_UDP, 0, source, to)
-s.sendto(packet + struct.pack("!HHHH", int(sys.argv[2]), 9000, 9, 0) + b"x", (sys.argv[3], 0))
-"""
 
 
 def usage(server):
@@ -209,8 +193,9 @@ def test_server_that_left_the_fleet_opens_nothing(make_lab):
         assert {row["error"] for row in open_many(server, targets, 10, 10)} == {None}
     # Nor does root there leave from the old slice: neither by bind(), nor past all hooks of sockets.
     before = gone.verdicts()
-    for script in (BIND, RAW):
-        gone.run(["/usr/bin/python3", "-c", script, CRAWLER_ADDRESS, str(port), lab.origins[0].address])
+    source, dest = (CRAWLER_ADDRESS, port), (lab.origins[0].address, 9000)
+    assert forge(gone, "bind", source, dest) == "refused"
+    forge(gone, "raw", source, dest)
     wait_until(lambda: gone.verdicts()["foreign_source"] == before["foreign_source"] + 1, 5, "the guard counts the drop")
     assert gone.verdicts()["refused_foreign"] == before["refused_foreign"] + 1
 

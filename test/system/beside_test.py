@@ -5,6 +5,7 @@ import json
 
 import pytest
 
+from lab.connections import forge
 from lab.fleet import CRAWLER_ADDRESS
 from lab.process import wait_until
 
@@ -111,20 +112,6 @@ def test_without_a_policy_nothing_changes(lab):
         assert connect(server, origin.address, 9000, proto, policy=None)["source"] == server.underlay
 
 
-RAW = """
-import socket, struct, sys
-source, dest = map(socket.inet_aton, sys.argv[1:3])
-raw = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_RAW)
-udp = struct.pack("!HHHH", int(sys.argv[3]), 9000, 9, 0) + b"x"
-header = struct.pack("!BBHHHBBH4s4s", 0x45, 0, 20 + len(udp), 1, 0, 64, 17, 0, source, dest)
-try:
-    raw.sendto(header + udp, (sys.argv[2], 0))
-    print("sent")
-except PermissionError:
-    print("refused")
-"""
-
-
 def test_raw_sockets_are_stopped(lab):
     """Under a policy on the way out of the cgroup; by the guard for everybody else, where the port is not ours."""
     server, victim, origin = lab.servers[0], lab.servers[1], lab.origins[0]
@@ -132,15 +119,14 @@ def test_raw_sockets_are_stopped(lab):
     mark, before = origin.mark(), server.verdicts()
 
     def send(port, policy):
-        return server.run(["/usr/bin/python3", "-c", RAW, CRAWLER_ADDRESS, origin.address, str(port)],
-                          policy=policy).stdout.strip()
+        return forge(server, "raw", (CRAWLER_ADDRESS, port), (origin.address, 9000), policy)
     assert send(own, "crawler") == "refused"
     assert server.verdicts()["refused_egress"] - before["refused_egress"] == 1
     send(foreign, None)
     wait_until(lambda: server.verdicts()["foreign_source"] > before["foreign_source"], 5, "the guard counts the drop")
     assert origin.records(mark) == []
     # The port is this server's own: then root may.
-    assert send(own, None) == "sent"
+    assert send(own, None) == "done"
     wait_until(lambda: [row["src_port"] for row in origin.records(mark)] == [own], 5, "the origin sees the datagram")
 
 
