@@ -31,6 +31,8 @@
 #include "counters.h"
 
 #define SEARCH_TRIES 32
+/* Of ports that the table may offer although they are closed or probed: so many, before one is looked for beside it. */
+#define OFFERS 4
 /* The largest slice lies in 16 chunks. */
 #define SEARCH_STEPS (POLICY_SLICES_MAX * (32768u / PORTS_PER_CHUNK) + SEARCH_TRIES)
 
@@ -189,14 +191,17 @@ static __always_inline bool port_is_closed(const struct search *search, const st
 	return uses_closed(uses, search->wish.key.proto, search->wish.key.chunk, port / 64) >> port % 64 & 1;
 }
 
-/* Takes one in the table, or beside it, where that has no room, or offers one that is closed or probed. */
+/* Takes one in the table, or beside it, where that has no room, or offers nothing but what is closed or probed. */
 static __always_inline int port_find(struct search *search, const struct port_uses *uses)
 {
 	const struct port_wish *wish = &search->wish;
-	int port = ports_take(wish, uses);
+	int port = -ENOBUFS, i;
 
 	search->holding = HOLDS_ENTRY;
-	if (port >= 0 && (probe_has(&wish->key, port) || port_is_closed(search, uses, port))) {
+	for (i = 0; i < OFFERS; i++) {
+		port = ports_take(wish, uses);
+		if (port < 0 || (!probe_has(&wish->key, port) && !port_is_closed(search, uses, port)))
+			break;
 		ports_give(&wish->key, port);
 		port = -ENOBUFS;
 	}

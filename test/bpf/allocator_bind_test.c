@@ -321,6 +321,17 @@ static void avoided_ports_are_not_given_out(struct rig *rig)
 		tcp_opened(ORIGIN, ORIGIN_PORT);
 }
 
+/* An entry without bitmap offers what it has not itself. Half of 128 offers are avoided; of four in a row, 1 in 16. */
+static void an_avoided_offer_is_followed_by_another(struct rig *rig)
+{
+	rig_begin(rig, FIRST, 1024);
+	for (uint16_t port = FIRST; port < FIRST + 1024; port += 2)
+		rig_avoid(rig, port);
+	for (unsigned i = 0; i < 128; i++)
+		expect(local_port(udp_opened(ORIGIN, 1000 + i / WAY_PORTS)) % 2 != FIRST % 2);
+	expect(rig_counter(rig, VERDICT_PORT_PROBED) < 32);
+}
+
 static void servers_are_left_alone(struct rig *rig)
 {
 	rig_pool(rig, EGRESS);
@@ -351,6 +362,7 @@ int main(void)
 		RIG_CASE(a_claim_ends_with_its_last_descriptor),
 		RIG_CASE(a_mapped_address_is_the_same),
 		RIG_CASE(avoided_ports_are_not_given_out),
+		RIG_CASE(an_avoided_offer_is_followed_by_another),
 		RIG_CASE(servers_are_left_alone),
 	};
 
