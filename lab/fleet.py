@@ -6,19 +6,24 @@ from lab.topology import POOL, SERVER
 SLICE_PORTS = 2048
 # The address that all servers share under the policy `crawler`.
 CRAWLER_ADDRESS = str(POOL[1])
+# Those of the policy `web`.
+WEB_ADDRESSES = (str(POOL[8]), str(POOL[9]))
+
+# SO_MARK of sockets that are under the policy `web` wherever they are made.
+WEB_MARK = 77
 
 # Policy: (its selector, further keys). Its cgroup is /NAME below the server's cgroup root.
 POLICIES = {
     "crawler": ("country=DE,product=crawler", ""),
-    "web": ("country=NL", ""),
+    "web": ("country=NL", f", mark: {WEB_MARK}"),
     "local": ("country=$site.country,product=local", ""),
-    "wide": ("product=wide", ", address: spread, slices: 2"),
+    "wide": ("product=wide", ", address: spread, slices: 2, other_netns: host_address"),
     "overflow": ("country=NL", ', fallback: ["country=DE,product=crawler"]'),
 }
 
 _ADDRESSES = (
     (f"{POOL[1]}", "country: DE, city: Frankfurt, product: crawler"),
-    (f"{POOL[8]} - {POOL[9]}", "country: NL, city: Amsterdam"),
+    (" - ".join(WEB_ADDRESSES), "country: NL, city: Amsterdam"),
     (f"{POOL[16]}", "country: DE, city: Frankfurt, product: local"),
     (f"{POOL[17]}", "country: NL, city: Amsterdam, product: local"),
     (f"{POOL[32]} - {POOL[35]}", "country: SE, product: wide"),

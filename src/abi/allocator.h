@@ -2,7 +2,8 @@
 /*
  * DOC: the allocator's tables
  *
- * A socket's policy is found at its creation, by the nearest ancestor cgroup that has an entry in `cgroup_policies`.
+ * A socket's policy is found at its creation, by the nearest ancestor cgroup that has an entry in `cgroup_policies`; a
+ * mark (SO_MARK) that has an entry in `mark_policies` when the socket is bound, connected or sent from counts for more.
  * For every (egress address, 2,048 ports, protocol, destination) with a connection, a table (`port_buckets`) holds
  * which ports are in use towards that destination. What a socket holds stands in its own storage, so that it is given
  * back once.
@@ -33,6 +34,7 @@
 
 #define POLICY_SPREAD (1u << 0) /* a random slice each time; otherwise the destination picks it (sticky) */
 #define POLICY_UNCONNECTED_OWN (1u << 1) /* unconnected UDP leaves from the host's own address, else EPERM */
+#define POLICY_NETNS_HOST (1u << 2) /* sockets of other network namespaces are left alone, else EPERM */
 
 /* What people call a policy: the fleet file's name; of `berth run` its selector, cut short when need be. */
 #define POLICY_NAME_MAX 128u
@@ -201,7 +203,8 @@ struct socket_state {
 	__u32 claims; /* 1: `claimed_port` is this socket's alone; taken back once, with an exchange */
 	struct uses_key claim;
 	__u16 claimed_port;
-	__u16 reserved;
+	__u8 foreign; /* 1: of another network namespace than the agent's, where egress addresses are not local */
+	__u8 reserved;
 };
 
 #endif

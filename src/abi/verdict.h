@@ -58,7 +58,9 @@
 	X(35, REFUSED_FOREIGN,     "refused_foreign",     "bind() to an egress address outside the policy's slices (EPERM)") \
 	X(36, MENDED,              "mended",              "port that no socket held any more, given back by the agent's scrub") \
 	/* allocator: several tiers of slices */ \
-	X(37, FALLBACK,            "fallback",            "port of a fallback's slice: those before it were full, or not held")
+	X(37, FALLBACK,            "fallback",            "port of a fallback's slice: those before it were full, or not held") \
+	/* allocator: further refusals */ \
+	X(38, REFUSED_NETNS,       "refused_netns",       "socket of another network namespace (EPERM)")
 /* clang-format on */
 
 enum verdict {

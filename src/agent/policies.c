@@ -188,6 +188,7 @@ static int write_policy(struct agent *agent, const struct fleet_policy *from, ui
 		return err;
 	policy.flags |= from->address == ADDRESS_SPREAD ? POLICY_SPREAD : 0;
 	policy.flags |= from->unconnected_udp == UNCONNECTED_OWN_ADDRESS ? POLICY_UNCONNECTED_OWN : 0;
+	policy.flags |= from->other_netns == OTHER_NETNS_HOST_ADDRESS ? POLICY_NETNS_HOST : 0;
 	policy.destinations = from->destinations;
 	/* What is excepted stands before the policy does: nobody is judged without it. */
 	err = policy_write_excepts(agent, id, from->except, from->except_count);
@@ -200,11 +201,14 @@ static int write_policy(struct agent *agent, const struct fleet_policy *from, ui
 	return err;
 }
 
-/* A policy's cgroup below our root: *dir as a directory, *path as the hierarchy names it; the caller frees both. */
+/* A policy's cgroup below our root: *dir as a directory, *path as the hierarchy names it; the caller frees both.
+   -ENOENT: it has none. */
 static int cgroup_names(const struct agent *agent, const struct fleet_policy *policy, char **dir, char **path)
 {
 	int err;
 
+	if (!policy->cgroup)
+		return -ENOENT;
 	if (asprintf(dir, "%s%s", agent->cgroup_root, strcmp(policy->cgroup, "/") ? policy->cgroup : "") < 0) {
 		*dir = NULL;
 		return -ENOMEM;
@@ -248,7 +252,7 @@ static bool path_wanted(const struct agent *agent, const struct dataplane_path *
 	char *dir, *path;
 	bool same;
 
-	if (!policy)
+	if (!policy || !policy->cgroup)
 		return false;
 	if (cgroup_names(agent, policy, &dir, &path))
 		return true;
@@ -269,6 +273,8 @@ static bool cgroup_wanted(const struct agent *agent, const struct dataplane_cgro
 		return true;
 	if (!policy)
 		return agent->runs.damaged || runs_cgroup(&agent->runs, entry->cgroup);
+	if (!policy->cgroup)
+		return false;
 	if (cgroup_names(agent, policy, &dir, &path))
 		return true;
 	same = !cgroup_id(dir, &cgroup) && cgroup == entry->cgroup;
@@ -330,6 +336,28 @@ static int remove_others(struct agent *agent)
 	return err;
 }
 
+/* Of a policy whose number is another's, too, nothing is written. */
+static int write_marks(struct agent *agent)
+{
+	const struct fleet *fleet = agent->state->fleet;
+	struct dataplane_mark *marks = calloc(fleet->policy_count + 1, sizeof(*marks));
+	size_t count = 0;
+	int err;
+
+	if (!marks)
+		return -ENOMEM;
+	for (size_t i = 0; i < fleet->policy_count; i++) {
+		const struct fleet_policy *policy = &fleet->policies[i];
+		uint32_t id = policy_id(policy->name);
+
+		if (policy->mark && find_policy(fleet, id) == policy)
+			marks[count++] = (struct dataplane_mark){.mark = policy->mark, .policy = id};
+	}
+	err = dataplane_marks_replace(agent->dataplane, marks, count);
+	free(marks);
+	return err;
+}
+
 static bool policy_listed(const void *arg, const char *name)
 {
 	return find_policy(arg, policy_id(name));
@@ -349,13 +377,17 @@ int policies_reconcile(struct agent *agent)
 		/* Two names with one number, once in four thousand million pairs: the second is not merged, but
 		 * refused. */
 		err = find_policy(fleet, id) == policy ? write_policy(agent, policy, id) : -EEXIST;
-		if (!err)
+		if (!err && policy->cgroup)
 			err = write_cgroup(agent, policy, id);
 		snprintf(subject, sizeof(subject), "policy %s", policy->name);
 		problems_settle(&agent->problems, subject, err, NULL);
 		worst = err ? err : worst;
 	}
 	problems_sweep(&agent->problems, "policy ", policy_listed, fleet);
+	/* Between the two: no mark leads to a policy that is not there yet, or is no more. */
+	err = write_marks(agent);
+	problems_settle(&agent->problems, "marks", err, NULL);
+	worst = err ? err : worst;
 	err = remove_others(agent);
 	problems_settle(&agent->problems, "old policies", err, NULL);
 	return err ? err : worst;

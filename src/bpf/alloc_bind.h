@@ -165,6 +165,8 @@ static __always_inline int bind_judge(struct bpf_sock_addr *ctx, __be32 *addr, _
 	socket = socket_judged(ctx, &attempt.policy);
 	if (attempt.policy == POLICY_NONE)
 		return egress ? refuse(&attempt, VERDICT_REFUSED_FOREIGN, -EPERM), -EPERM : 0;
+	if (socket && socket->foreign)
+		return 0; /* connect() says what becomes of it */
 	if (*addr && !policy_has(attempt.policy, *addr, *port))
 		return egress ? refuse(&attempt, VERDICT_REFUSED_FOREIGN, -EPERM), -EPERM : 0;
 	if (!socket)

@@ -35,25 +35,45 @@ static __always_inline int refuse(const struct attempt *attempt, enum verdict ve
 	return REFUSE;
 }
 
+/* The socket's storage, under this policy from now on. NULL: no memory. */
+static __always_inline struct socket_state *socket_put_under(struct bpf_sock_addr *ctx, __u32 policy)
+{
+	struct socket_state *socket = bpf_sk_storage_get(&sockets, ctx->sk, NULL, BPF_SK_STORAGE_GET_F_CREATE);
+
+	if (socket && socket->policy != policy) {
+		socket->policy = policy;
+		socket->foreign = netns_is_foreign(ctx);
+	}
+	return socket;
+}
+
 /*
- * The storage of a socket under a policy. A socket older than its cgroup's policy has none yet, nor has one that the
- * kernel made, like MPTCP's first subflow: the caller's cgroup counts. NULL: no policy, or no memory (*policy is set).
+ * The storage of a socket under a policy: its mark's, or that which was recorded. A socket older than its cgroup's
+ * policy has none yet, nor has one that the kernel made, like MPTCP's first subflow: the caller's cgroup counts. NULL:
+ * no policy, or no memory (*policy is set).
  */
 static __always_inline struct socket_state *socket_judged(struct bpf_sock_addr *ctx, __u32 *policy)
 {
-	struct socket_state *socket = bpf_sk_storage_get(&sockets, ctx->sk, NULL, 0);
+	struct socket_state *socket;
 
-	if (socket) {
-		*policy = socket->policy;
-		return socket;
+	*policy = policy_of_mark(ctx->sk->mark);
+	if (*policy == POLICY_NONE) {
+		socket = bpf_sk_storage_get(&sockets, ctx->sk, NULL, 0);
+		if (socket) {
+			*policy = socket->policy;
+			return socket;
+		}
+		*policy = policy_of_current();
 	}
-	*policy = policy_of_current();
-	if (*policy == POLICY_NONE)
-		return NULL;
-	socket = bpf_sk_storage_get(&sockets, ctx->sk, NULL, BPF_SK_STORAGE_GET_F_CREATE);
-	if (socket)
-		socket->policy = *policy;
-	return socket;
+	return *policy == POLICY_NONE ? NULL : socket_put_under(ctx, *policy);
+}
+
+/* Egress addresses are not local there, so it can't have one: it is refused, or keeps what its namespace gives it. */
+static __always_inline int foreign_judge(const struct attempt *attempt)
+{
+	if (policy_flags(attempt->policy) & POLICY_NETNS_HOST)
+		return ALLOW;
+	return refuse(attempt, VERDICT_REFUSED_NETNS, -EPERM);
 }
 
 /* The source of ctx->sk, read once: LLVM would otherwise do arithmetic on the socket's pointer, which is refused. */
@@ -182,6 +202,8 @@ static __always_inline int connect_judge(struct bpf_sock_addr *ctx, const struct
 		count(VERDICT_EXCEPTED);
 		return ALLOW;
 	}
+	if (socket->foreign)
+		return foreign_judge(&attempt);
 	/* getaddrinfo() connects to port 0 to learn its source address, and sends nothing. */
 	if (udp && (!ctx->user_port || policy_serves(search.policy, port)))
 		return ALLOW;
@@ -204,10 +226,18 @@ static __always_inline int connect_judge(struct bpf_sock_addr *ctx, const struct
  */
 static __always_inline int sendmsg_judge(struct bpf_sock_addr *ctx, const struct inet_addr *dest)
 {
-	struct socket_state *socket = bpf_sk_storage_get(&sockets, ctx->sk, NULL, 0);
 	struct attempt attempt = {.dest = *dest, .dest_port = ctx->user_port, .proto = IPPROTO_UDP};
+	struct socket_state *socket;
 	__u32 port;
 
+	attempt.policy = policy_of_mark(ctx->sk->mark);
+	if (attempt.policy != POLICY_NONE) {
+		socket = socket_put_under(ctx, attempt.policy);
+		if (!socket)
+			return refuse(&attempt, VERDICT_REFUSED_TABLE_FULL, -EADDRNOTAVAIL);
+	} else {
+		socket = bpf_sk_storage_get(&sockets, ctx->sk, NULL, 0);
+	}
 	if (!socket || socket->policy == POLICY_NONE || !ctx->user_port)
 		return ALLOW;
 	if (inet_addr_is_mapped(dest) && socket->held && socket->key.dest == dest->word[3] &&
@@ -224,6 +254,8 @@ static __always_inline int sendmsg_judge(struct bpf_sock_addr *ctx, const struct
 		count(VERDICT_EXCEPTED);
 		return ALLOW;
 	}
+	if (socket->foreign)
+		return foreign_judge(&attempt);
 	if (inet_addr_is_mapped(dest) && socket_claims(socket, IPPROTO_UDP, ctx->sk->src_ip4, port))
 		return ALLOW;
 	if (policy_serves(socket->policy, port))

@@ -76,6 +76,16 @@ static __always_inline bool socket_is_subflow(struct bpf_sock *sk)
 	return tcp && bpf_core_field_exists(tcp->is_mptcp) && tcp->is_mptcp;
 }
 
+/* Policy of a socket without storage: it was never bound, connected or sent from in a way that is told of. */
+static __always_inline __u32 policy_unrecorded(struct __sk_buff *skb, struct bpf_sock *sk, bool tcp)
+{
+	__u32 policy = policy_of_mark(sk->mark);
+
+	if (policy == POLICY_NONE && tcp && socket_is_subflow(sk))
+		policy = policy_of_skb(skb);
+	return policy;
+}
+
 /* True: the packet may leave. Otherwise *attempt is told of. */
 static __always_inline bool egress_judge(struct __sk_buff *skb, struct bpf_sock *sk, struct attempt *attempt)
 {
@@ -88,9 +98,7 @@ static __always_inline bool egress_judge(struct __sk_buff *skb, struct bpf_sock 
 	if (tcp && sk->state != BPF_TCP_SYN_SENT)
 		return true;
 	socket = bpf_sk_storage_get(&sockets, sk, NULL, 0);
-	if (!socket && !(tcp && socket_is_subflow(sk)))
-		return true;
-	policy = socket ? socket->policy : policy_of_skb(skb);
+	policy = socket ? socket->policy : policy_unrecorded(skb, sk, tcp);
 	if (policy == POLICY_NONE)
 		return true;
 	attempt->policy = policy;
@@ -104,6 +112,8 @@ static __always_inline bool egress_judge(struct __sk_buff *skb, struct bpf_sock 
 	if (socket && flow.source && socket_claims(socket, proto, flow.source, bpf_ntohs(flow.ports[0])))
 		return !policy_excepts(policy, &flow.dest);
 	if (policy_excepts(policy, &flow.dest))
+		return true;
+	if (socket && socket->foreign && policy_flags(policy) & POLICY_NETNS_HOST)
 		return true;
 	return udp && udp_is_own(&flow, policy, sk->src_port);
 }

@@ -30,6 +30,14 @@ struct {
 	__type(value, __u32);
 } cgroup_paths SEC(".maps");
 
+/* Policy of a mark; none has mark 0, which is no mark. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, POLICIES_MAX);
+	__type(key, __u32);
+	__type(value, __u32);
+} mark_policies SEC(".maps");
+
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, POLICIES_MAX);
@@ -123,6 +131,14 @@ __noinline __u32 policy_of_skb(struct __sk_buff *skb)
 			nearest = *policy;
 	}
 	return nearest;
+}
+
+/* Policy that sockets with that mark ask for. POLICY_NONE: none does. */
+static __always_inline __u32 policy_of_mark(__u32 mark)
+{
+	__u32 *policy = mark ? bpf_map_lookup_elem(&mark_policies, &mark) : NULL;
+
+	return policy ? *policy : POLICY_NONE;
 }
 
 static __always_inline struct policy *policy_find(__u32 id)

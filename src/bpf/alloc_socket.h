@@ -19,6 +19,9 @@ struct {
 	__type(value, struct socket_state);
 } sockets SEC(".maps");
 
+/* Cookie of the agent's network namespace; 0: not known, and then no socket is told to be of another one. */
+volatile __u64 home_netns SEC(".data.home_netns");
+
 /* Not in the kernel's UAPI headers. */
 #define AF_INET 2
 #define SOCK_STREAM 1
@@ -51,6 +54,9 @@ static __always_inline struct socket_state *socket_of_ops(struct bpf_sock_ops *c
 
 	return sk ? bpf_sk_storage_get(&sockets, sk, NULL, 0) : NULL;
 }
+
+/* A program's context, of one that is called for a socket. A macro, since the types of these contexts differ. */
+#define netns_is_foreign(ctx) (home_netns && bpf_get_netns_cookie(ctx) != home_netns)
 
 static __always_inline void port_uncount(const struct ports_key *key, __u32 port)
 {

@@ -59,6 +59,7 @@ int sock_create(struct bpf_sock *ctx)
 		return REFUSE;
 	}
 	socket->policy = policy;
+	socket->foreign = netns_is_foreign(ctx);
 	return ALLOW;
 }
 

@@ -116,7 +116,8 @@ static bool policy_same(const struct fleet *one, size_t i, const struct fleet *o
 {
 	const struct fleet_policy *a = &one->policies[i], *b = &other->policies[j];
 
-	return strcmp(a->cgroup, b->cgroup) == 0 && selector_compare(&a->select, &b->select) == 0 &&
+	return strcmp(a->cgroup ? a->cgroup : "", b->cgroup ? b->cgroup : "") == 0 && a->mark == b->mark &&
+	       a->other_netns == b->other_netns && selector_compare(&a->select, &b->select) == 0 &&
 	       a->address == b->address && a->unconnected_udp == b->unconnected_udp && a->slices == b->slices &&
 	       a->destinations == b->destinations && policy_lists_same(a, b);
 }

@@ -17,6 +17,11 @@ static const char *unconnected_name(enum unconnected_udp unconnected)
 	return unconnected == UNCONNECTED_OWN_ADDRESS ? "own_address" : "deny";
 }
 
+static const char *other_netns_name(enum other_netns other_netns)
+{
+	return other_netns == OTHER_NETNS_HOST_ADDRESS ? "host_address" : "deny";
+}
+
 static json_t *excepts_json(const struct fleet_policy *policy)
 {
 	json_t *list = json_array();
@@ -54,13 +59,15 @@ static json_t *fallbacks_json(const struct fleet_policy *policy)
 static json_t *policy_json(const struct fleet_policy *policy)
 {
 	char *select = selector_format(&policy->select);
-	json_t *object = select ? json_pack("{s:s, s:s, s:s, s:o, s:s, s:s, s:i, s:i, s:o, s:o}", "name", policy->name,
-					    "cgroup", policy->cgroup, "select", select, "fallback",
-					    fallbacks_json(policy), "address", choice_name(policy->address),
-					    "unconnected_udp", unconnected_name(policy->unconnected_udp), "slices",
-					    (int)policy->slices, "destinations", (int)policy->destinations, "except",
-					    excepts_json(policy), "serve", serves_json(policy))
-				: NULL;
+	json_t *object =
+		select ? json_pack("{s:s, s:s?, s:I, s:s, s:o, s:s, s:s, s:s, s:i, s:i, s:o, s:o}", "name",
+				   policy->name, "cgroup", policy->cgroup, "mark", (json_int_t)policy->mark, "select",
+				   select, "fallback", fallbacks_json(policy), "address", choice_name(policy->address),
+				   "unconnected_udp", unconnected_name(policy->unconnected_udp), "other_netns",
+				   other_netns_name(policy->other_netns), "slices", (int)policy->slices, "destinations",
+				   (int)policy->destinations, "except", excepts_json(policy), "serve",
+				   serves_json(policy))
+		       : NULL;
 
 	free(select);
 	return object;
@@ -101,14 +108,14 @@ static void selectors_cell(struct table *table, const struct fleet_policy *polic
 int show_policies(const struct state *state, const struct arguments *arguments)
 {
 	static const struct table_column columns[] = {
-		{"POLICY", false},  {"SELECT", false},          {"SLICES", true},
-		{"ADDRESS", false}, {"UNCONNECTED UDP", false}, {"CGROUP", false},
+		{"POLICY", false},          {"SELECT", false},      {"SLICES", true}, {"ADDRESS", false},
+		{"UNCONNECTED UDP", false}, {"OTHER NETNS", false}, {"MARK", true},   {"CGROUP", false},
 	};
 	struct table *table;
 
 	if (arguments->json)
 		return print_json(state->fleet);
-	table = table_new(columns, 6);
+	table = table_new(columns, 8);
 	for (size_t i = 0; i < state->fleet->policy_count; i++) {
 		const struct fleet_policy *policy = &state->fleet->policies[i];
 
@@ -117,7 +124,12 @@ int show_policies(const struct state *state, const struct arguments *arguments)
 		table_cell(table, "%u", policy->slices);
 		table_cell(table, "%s", choice_name(policy->address));
 		table_cell(table, "%s", unconnected_name(policy->unconnected_udp));
-		table_cell(table, "%s", policy->cgroup);
+		table_cell(table, "%s", other_netns_name(policy->other_netns));
+		if (policy->mark)
+			table_cell(table, "%u", policy->mark);
+		else
+			table_cell(table, "-");
+		table_cell(table, "%s", policy->cgroup ? policy->cgroup : "-");
 	}
 	return table_print(table, stdout) ? VERB_FAILED : VERB_DONE;
 }

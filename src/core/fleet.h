@@ -59,15 +59,18 @@ struct fleet_site {
 
 enum unconnected_udp { UNCONNECTED_DENY, UNCONNECTED_OWN_ADDRESS };
 enum address_choice { ADDRESS_STICKY, ADDRESS_SPREAD };
+enum other_netns { OTHER_NETNS_DENY, OTHER_NETNS_HOST_ADDRESS };
 
 struct fleet_policy {
 	char *name;
-	char *cgroup; /* path below the agent's cgroup root, starts with '/' */
+	char *cgroup; /* path below the agent's cgroup root, starts with '/'; NULL: none, the mark alone counts */
+	uint32_t mark; /* sockets with this SO_MARK follow the policy, in whatever cgroup; 0: none do */
 	struct selector select;
 	struct selector *fallback; /* in this order, when the slices before are full or not to be had */
 	size_t fallback_count; /* below POLICY_TIERS_MAX */
 	enum address_choice address;
 	enum unconnected_udp unconnected_udp;
+	enum other_netns other_netns; /* what becomes of sockets in other network namespaces than the agent's */
 	unsigned slices; /* slices a server holds for it; 1 unless the file says more; of each fallback it holds one */
 	unsigned destinations; /* that it may have in a server's table of ports; 0: no limit */
 	struct prefix *except; /* beside the built-in ones */

@@ -270,6 +270,7 @@ void fleet_file_check(struct reader *reader)
 	check_unique_key(reader, &reader->servers, "id", "server id");
 	check_unique_key(reader, &reader->policies, "name", "policy name");
 	check_unique_key(reader, &reader->policies, "cgroup", "cgroup");
+	check_unique_key(reader, &reader->policies, "mark", "mark");
 	check_unique_addresses(reader);
 	check_outside_pools(reader, &reader->sites, "tunnel");
 	check_outside_pools(reader, &reader->servers, "underlay");

@@ -130,6 +130,26 @@ static void read_unconnected_udp(struct reader *reader, const struct node *node,
 		policy->unconnected_udp = choice;
 }
 
+static void read_other_netns(struct reader *reader, const struct node *node, void *object)
+{
+	static const char *const choices[] = {
+		[OTHER_NETNS_DENY] = "deny", [OTHER_NETNS_HOST_ADDRESS] = "host_address", NULL};
+	struct fleet_policy *policy = object;
+	unsigned choice;
+
+	if (reader_choice(reader, node, choices, &choice))
+		policy->other_netns = choice;
+}
+
+static void read_mark(struct reader *reader, const struct node *node, void *object)
+{
+	struct fleet_policy *policy = object;
+	unsigned mark;
+
+	if (reader_number(reader, node, 1, UINT32_MAX, &mark))
+		policy->mark = mark;
+}
+
 static void read_slices(struct reader *reader, const struct node *node, void *object)
 {
 	struct fleet_policy *policy = object;
@@ -187,11 +207,13 @@ static void read_serve(struct reader *reader, const struct node *node, void *obj
 void fleet_file_policy(struct reader *reader, const struct node *item, void *object)
 {
 	static const struct field fields[] = {{"name", read_policy_name, "crawler"},
-					      {"cgroup", read_cgroup, "/system.slice/crawler.service"},
+					      {"cgroup", read_cgroup, NULL},
+					      {"mark", read_mark, NULL},
 					      {"select", read_select, "country=DE"},
 					      {"fallback", read_fallback, NULL},
 					      {"address", read_address_choice, NULL},
 					      {"unconnected_udp", read_unconnected_udp, NULL},
+					      {"other_netns", read_other_netns, NULL},
 					      {"slices", read_slices, NULL},
 					      {"destinations", read_destinations, NULL},
 					      {"except", read_except, NULL},
@@ -200,6 +222,10 @@ void fleet_file_policy(struct reader *reader, const struct node *item, void *obj
 	struct fleet *fleet = object;
 	struct fleet_policy *policies;
 
+	if (item->kind == NODE_MAPPING && !node_member(item, "cgroup") && !node_member(item, "mark"))
+		reader_fault(reader, item,
+			     "a policy must have the key cgroup or the key mark: write for example `cgroup: "
+			     "/system.slice/crawler.service`");
 	if (!node_list_add(reader, &reader->policies, item))
 		return;
 	policies = reader_grow(reader, fleet->policies, fleet->policy_count, sizeof(*policies));

@@ -126,6 +126,7 @@ static void every_key_is_read(void **state)
 	struct fleet *fleet = fleet_of("full.yaml");
 	const struct fleet_policy *all = &fleet->policies[0];
 	const struct fleet_policy *most = &fleet->policies[1];
+	const struct fleet_policy *marked = &fleet->policies[2];
 
 	(void)state;
 	assert_string_equal(fleet->name, "full_Fleet-1.example");
@@ -156,6 +157,12 @@ static void every_key_is_read(void **state)
 	assert_int_equal(most->destinations, 1000);
 	assert_int_equal(most->address, ADDRESS_SPREAD);
 	assert_int_equal(most->unconnected_udp, UNCONNECTED_OWN_ADDRESS);
+	assert_int_equal(all->other_netns, OTHER_NETNS_DENY);
+	assert_int_equal(most->other_netns, OTHER_NETNS_HOST_ADDRESS);
+	assert_int_equal(all->mark, 0);
+	assert_int_equal(most->mark, UINT32_MAX);
+	assert_null(marked->cgroup);
+	assert_int_equal(marked->mark, 1);
 	assert_int_equal(most->except_count, 3);
 	assert_int_equal(most->except[1].addr, addr("198.51.100.1"));
 	assert_int_equal(most->except[1].len, 32);

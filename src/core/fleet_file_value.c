@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Single values of a fleet file: numbers, durations, addresses, names. */
 #include <errno.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -18,10 +19,14 @@ static bool is_digit(char c)
 static const char *digits_scan(const char *text, unsigned *ret)
 {
 	size_t len = strspn(text, "0123456789");
+	unsigned long long number;
 
-	if (len == 0 || len > 9 || (len > 1 && *text == '0'))
+	if (len == 0 || len > 10 || (len > 1 && *text == '0'))
 		return NULL;
-	*ret = (unsigned)strtoul(text, NULL, 10);
+	number = strtoull(text, NULL, 10);
+	if (number > UINT_MAX)
+		return NULL;
+	*ret = (unsigned)number;
 	return text + len;
 }
 

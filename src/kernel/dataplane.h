@@ -115,6 +115,15 @@ int dataplane_path_write(struct dataplane *dp, const char *path, uint32_t policy
 int dataplane_path_remove(struct dataplane *dp, const char *path);
 int dataplane_path_list(const struct dataplane *dp, struct dataplane_path **ret, size_t *count);
 
+/* Which policy a mark (SO_MARK) asks for, of all policies; marks that are not listed ask for none. */
+struct dataplane_mark {
+	uint32_t mark; /* not 0 */
+	uint32_t policy;
+};
+
+int dataplane_marks_replace(struct dataplane *dp, const struct dataplane_mark *marks, size_t count);
+int dataplane_mark_list(const struct dataplane *dp, struct dataplane_mark **ret, size_t *count);
+
 /* Excepted destinations of a policy, all of them: what is missing is added before what is too much goes. */
 struct except_key dataplane_except_ipv4(uint32_t policy, struct prefix prefix);
 /* addr: network byte order; len 0 to 128. */

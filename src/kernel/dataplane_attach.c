@@ -16,6 +16,7 @@
 #include "dataplane_private.h"
 #include "guardfilter.h"
 #include "link.h"
+#include "netns.h"
 #include "why.h"
 
 static struct bpf_program *program_of_type(const struct dataplane *dp, enum program_object which,
@@ -297,6 +298,19 @@ static int stale_links_remove(struct dataplane *dp)
 				 &(struct stale_search){dp, LINK_TRACE_PREFIX});
 }
 
+/* Sockets of other network namespaces are told by it. */
+static int home_netns_write(struct dataplane *dp, char **why)
+{
+	const uint32_t key = 0;
+	uint64_t cookie;
+	int err = netns_cookie(&cookie);
+
+	if (!err && bpf_map_update_elem(dataplane_map(dp, "home_netns"), &key, &cookie, BPF_ANY) < 0)
+		err = -errno;
+	return err ? why_say(why, err, "cannot tell the programs which network namespace is ours: %s", strerror(-err))
+		   : 0;
+}
+
 int dataplane_allocator_attach(struct dataplane *dp, char **why)
 {
 	struct bpf_program *program;
@@ -304,6 +318,8 @@ int dataplane_allocator_attach(struct dataplane *dp, char **why)
 	int fd, err;
 
 	err = links_dir_make(dp, why);
+	if (!err)
+		err = home_netns_write(dp, why);
 	if (err)
 		return err;
 	err = cgroup_id(dp->cgroup_root, &cgroup);

@@ -293,6 +293,44 @@ int dataplane_path_list(const struct dataplane *dp, struct dataplane_path **ret,
 	return 0;
 }
 
+int dataplane_mark_list(const struct dataplane *dp, struct dataplane_mark **ret, size_t *count)
+{
+	struct entry_list list = {.size = sizeof(**ret),
+				  .key_offset = offsetof(struct dataplane_mark, mark),
+				  .value_offset = offsetof(struct dataplane_mark, policy)};
+	int err = entry_list_read(dp, "mark_policies", sizeof(uint32_t), &list);
+
+	if (err)
+		return err;
+	*ret = (struct dataplane_mark *)list.items;
+	*count = list.count;
+	return 0;
+}
+
+static bool mark_listed(const struct dataplane_mark *marks, size_t count, uint32_t mark)
+{
+	for (size_t i = 0; i < count; i++)
+		if (marks[i].mark == mark)
+			return true;
+	return false;
+}
+
+/* What goes does so first: the map has room for as many marks as there are policies. */
+int dataplane_marks_replace(struct dataplane *dp, const struct dataplane_mark *marks, size_t count)
+{
+	struct dataplane_mark *before = NULL;
+	size_t before_count = 0;
+	int err = mark_listed(marks, count, 0) ? -EINVAL : dataplane_mark_list(dp, &before, &before_count);
+
+	for (size_t i = 0; !err && i < before_count; i++)
+		if (!mark_listed(marks, count, before[i].mark))
+			err = entry_remove(dp, "mark_policies", &before[i].mark);
+	for (size_t i = 0; !err && i < count; i++)
+		err = entry_write(dp, "mark_policies", &marks[i].mark, &marks[i].policy);
+	free(before);
+	return err;
+}
+
 struct except_key dataplane_except_ipv6(uint32_t policy, const uint8_t addr[16], unsigned len)
 {
 	struct except_key key = {.prefix_len = 32 + len, .policy = policy};

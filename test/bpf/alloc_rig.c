@@ -20,6 +20,7 @@
 
 #include <allocator.skel.h>
 
+#include "../../src/kernel/netns.h"
 #include "../../src/kernel/porttable.h"
 
 #define CASE_SECONDS 30
@@ -226,6 +227,11 @@ void rig_except6(struct rig *rig, uint32_t policy, const char *addr, unsigned le
 	except_write(rig, &key, true);
 }
 
+void rig_mark(struct rig *rig, uint32_t mark, uint32_t policy)
+{
+	expect(!bpf_map__update_elem(rig->skel->maps.mark_policies, &mark, sizeof(mark), &policy, sizeof(policy), 0));
+}
+
 void rig_serve(struct rig *rig, uint32_t policy, uint16_t port)
 {
 	struct serve_key key = {.policy = policy, .port = port};
@@ -422,6 +428,14 @@ static void rig_down(struct rig *rig)
 	allocator__destroy(rig->skel);
 }
 
+static uint64_t own_netns(void)
+{
+	uint64_t cookie;
+
+	expect(!netns_cookie(&cookie));
+	return cookie;
+}
+
 static void rig_up(struct rig *rig, uint32_t table)
 {
 	expect(unshare(CLONE_NEWNET) == 0);
@@ -439,6 +453,7 @@ static void rig_up(struct rig *rig, uint32_t table)
 	expect(rig->skel);
 	expect(!port_table_size(rig->skel->obj, table ? table : RIG_TABLE));
 	expect(!allocator__load(rig->skel));
+	rig->skel->data_home_netns->home_netns = own_netns();
 	rig_attach(rig);
 	rig_cgroup_make(rig, "app");
 	rig_cgroup_policy(rig, "app", POLICY_ONE);

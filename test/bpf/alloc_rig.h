@@ -75,6 +75,8 @@ void rig_begin(struct rig *rig, uint32_t first, uint32_t count);
 void rig_except(struct rig *rig, uint32_t policy, uint32_t addr, unsigned len, bool leave);
 /* addr: an IPv6 address as text. */
 void rig_except6(struct rig *rig, uint32_t policy, const char *addr, unsigned len);
+/* Sockets with that mark are under the policy. */
+void rig_mark(struct rig *rig, uint32_t mark, uint32_t policy);
 void rig_serve(struct rig *rig, uint32_t policy, uint16_t port);
 
 /* Cgroups are named from the case's own one on: "app", "app/inner"; "" is the case's own. */
@@ -120,6 +122,7 @@ __attribute__((format(printf, 1, 2))) void rig_shell(const char *format, ...);
 /* Sockets. Those that open something end the case when they can't; connect and send return 0 or -errno. */
 int tcp_socket(void);
 int udp_socket(void);
+void socket_mark(int fd, uint32_t mark);
 int tcp_listen(uint32_t addr, uint16_t port);
 int udp_bind(uint32_t addr, uint16_t port);
 int inet_bind(int fd, uint32_t addr, uint16_t port);

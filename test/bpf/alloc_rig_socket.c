@@ -30,6 +30,11 @@ int udp_socket(void)
 	return fd;
 }
 
+void socket_mark(int fd, uint32_t mark)
+{
+	expect(!setsockopt(fd, SOL_SOCKET, SO_MARK, &mark, sizeof(mark)));
+}
+
 int inet_bind(int fd, uint32_t addr, uint16_t port)
 {
 	struct sockaddr_in sin = inet_address(addr, port);

@@ -449,13 +449,139 @@ static void further_subflows_of_mptcp_are_stopped(struct rig *rig)
 	expect_equal(rig_ports_used(rig), 1);
 }
 
+/* A namespace as a container has it: with an address of its own, and the origin in reach. */
+static void other_netns_enter(void)
+{
+	expect(!unshare(CLONE_NEWNET));
+	rig_shell("ip link set lo up; ip address add 192.0.2.9/32 dev lo");
+	rig_shell("ip route add local 198.51.100.0/24 dev lo src 192.0.2.9");
+	rig_shell("echo '0 2147483647' > /proc/sys/net/ipv4/ping_group_range");
+}
+
 static void another_network_namespace_is_refused(struct rig *rig)
 {
+	struct icmphdr echo = {.type = ICMP_ECHO};
+	int ours, ping;
+
 	rig_begin(rig, 8192, 16);
-	expect(!unshare(CLONE_NEWNET));
-	rig_shell("ip link set lo up; ip route add local 198.51.100.0/24 dev lo");
-	expect_equal(inet_connect(udp_socket(), ORIGIN, ORIGIN_PORT), -EADDRNOTAVAIL);
-	expect_equal(rig_counter(rig, VERDICT_REFUSED_BIND), 1);
+	ours = udp_socket();
+	other_netns_enter();
+	tcp_listen(HOST_ADDR + 8, 3000);
+	expect_equal(inet_connect(udp_socket(), ORIGIN, ORIGIN_PORT), -EPERM);
+	expect_equal(inet_connect(tcp_socket(), ORIGIN, ORIGIN_PORT), -EPERM);
+	expect_equal(inet_sendto(udp_socket(), ORIGIN, ORIGIN_PORT), -EPERM);
+	expect_equal(v6_connect(SOCK_STREAM, V6_ORIGIN), -EPERM);
+	expect_equal(rig_counter(rig, VERDICT_REFUSED_NETNS), 4);
+	ping = socket(AF_INET, SOCK_DGRAM, IPPROTO_ICMP);
+	expect_equal(inet_connect(ping, ORIGIN, 0), 0);
+	expect(send(ping, &echo, sizeof(echo), 0) < 0 && errno == EPERM);
+	expect_equal(rig_counter(rig, VERDICT_REFUSED_EGRESS), 1);
+	/* Exceptions hold there, too. */
+	rig_except(rig, POLICY_ONE, HOST_ADDR + 8, 32, true);
+	tcp_opened(HOST_ADDR + 8, 3000);
+	/* The socket's namespace counts, not its caller's. */
+	expect_equal(inet_connect(ours, ORIGIN, ORIGIN_PORT), 0);
+	expect_equal(local_addr(ours), EGRESS);
+}
+
+static void another_network_namespace_keeps_its_address(struct rig *rig)
+{
+	struct policy policy = rig_policy(8192, 16);
+	struct icmphdr echo = {.type = ICMP_ECHO};
+	int fd, ping, ours;
+
+	policy.flags = POLICY_NETNS_HOST;
+	rig_begin(rig, 8192, 16);
+	rig_policy_write(rig, POLICY_ONE, &policy);
+	ours = udp_socket();
+	other_netns_enter();
+	tcp_listen(ORIGIN, ORIGIN_PORT);
+	udp_bind(ORIGIN, ORIGIN_PORT);
+	fd = tcp_opened(ORIGIN, ORIGIN_PORT);
+	expect_equal(local_addr(fd), HOST_ADDR + 8);
+	fd = udp_socket();
+	expect_equal(inet_bind(fd, 0, 0), 0);
+	expect(local_port(fd) < 8192 || local_port(fd) >= 8208);
+	expect_equal(inet_sendto(fd, ORIGIN, ORIGIN_PORT), 0);
+	expect_equal(inet_connect(fd, ORIGIN, ORIGIN_PORT), 0);
+	expect(send(fd, "x", 1, 0) == 1);
+	ping = socket(AF_INET, SOCK_DGRAM, IPPROTO_ICMP);
+	expect_equal(inet_connect(ping, ORIGIN, 0), 0);
+	expect(send(ping, &echo, sizeof(echo), 0) == sizeof(echo));
+	expect_equal(rig_ports_used(rig), 0);
+	expect_equal(rig_counter(rig, VERDICT_REFUSED_EGRESS), 0);
+	expect_equal(inet_connect(ours, ORIGIN, ORIGIN_PORT), 0);
+	expect_equal(local_addr(ours), EGRESS);
+}
+
+#define MARK 7u
+
+/* In whatever cgroup, by whatever call. */
+static void a_mark_chooses_the_policy(struct rig *rig)
+{
+	struct policy marked = rig_policy(16384, 16);
+	int fd;
+
+	udp_bind(ORIGIN, ORIGIN_PORT);
+	rig_policy_write(rig, 2, &marked);
+	rig_mark(rig, MARK, 2);
+	rig_begin(rig, 8192, 16);
+	for (int under = 0; under < 2; under++) {
+		rig_enter(rig, under ? "app" : "");
+		fd = tcp_socket();
+		socket_mark(fd, MARK);
+		tcp_listen(ORIGIN, (uint16_t)(1000 + under));
+		expect_equal(inet_connect(fd, ORIGIN, (uint16_t)(1000 + under)), 0);
+		expect_equal(local_addr(fd), EGRESS);
+		expect_equal(local_port(fd) & ~15, 16384);
+		fd = udp_socket();
+		socket_mark(fd, MARK);
+		expect_equal(inet_bind(fd, 0, 0), 0);
+		expect_equal(local_port(fd) & ~15, 16384);
+		expect_equal(inet_sendto(fd, ORIGIN, ORIGIN_PORT), 0);
+		fd = udp_socket();
+		socket_mark(fd, MARK);
+		expect_equal(inet_sendto(fd, ORIGIN, ORIGIN_PORT), -EPERM);
+		/* A mark of nobody's changes nothing. */
+		fd = udp_socket();
+		socket_mark(fd, MARK + 1);
+		expect_equal(inet_connect(fd, ORIGIN, (uint16_t)(2000 + under)), 0);
+		expect_equal(local_addr(fd), under ? EGRESS : HOST_ADDR);
+	}
+	expect_equal(rig_counter(rig, VERDICT_REFUSED_UNCONNECTED), 2);
+}
+
+/* A socket that has a port keeps it, or is refused: it never goes on with one policy's port under another. */
+static void a_mark_that_comes_late_does_not_move_a_port(struct rig *rig)
+{
+	struct policy marked = rig_policy(16384, 16);
+	int fd;
+
+	rig_policy_write(rig, 2, &marked);
+	rig_mark(rig, MARK, 2);
+	rig_begin(rig, 8192, 16);
+	fd = udp_opened(ORIGIN, ORIGIN_PORT);
+	socket_mark(fd, MARK);
+	expect(send(fd, "x", 1, 0) == 1 || errno == ECONNREFUSED);
+	expect_equal(inet_connect(fd, ORIGIN, ORIGIN_PORT + 1), -EADDRNOTAVAIL);
+	expect_equal(rig_counter(rig, VERDICT_REFUSED_BOUND), 1);
+	expect_equal(rig_ports_used(rig), 1);
+}
+
+/* What is under no policy but for its mark, and takes a way past connect(). */
+static void packets_with_a_mark_are_stopped(struct rig *rig)
+{
+	struct sockaddr_in dest = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(ORIGIN)};
+	int raw = socket(AF_INET, SOCK_RAW, 253);
+
+	expect(raw >= 0);
+	rig_mark(rig, MARK, POLICY_ONE);
+	rig_begin(rig, 8192, 16);
+	rig_enter(rig, "");
+	expect(sendto(raw, "x", 1, 0, (struct sockaddr *)&dest, sizeof(dest)) == 1);
+	socket_mark(raw, MARK);
+	expect(sendto(raw, "x", 1, 0, (struct sockaddr *)&dest, sizeof(dest)) < 0 && errno == EPERM);
+	expect_equal(rig_counter(rig, VERDICT_REFUSED_EGRESS), 1);
 }
 
 static void a_port_lives_as_long_as_the_socket(struct rig *rig)
@@ -503,6 +629,10 @@ int main(void)
 		RIG_CASE(a_raw_tcp_socket_is_stopped),
 		RIG_CASE(further_subflows_of_mptcp_are_stopped),
 		RIG_CASE(another_network_namespace_is_refused),
+		RIG_CASE(another_network_namespace_keeps_its_address),
+		RIG_CASE(a_mark_chooses_the_policy),
+		RIG_CASE(a_mark_that_comes_late_does_not_move_a_port),
+		RIG_CASE(packets_with_a_mark_are_stopped),
 		RIG_CASE(a_port_lives_as_long_as_the_socket),
 	};
 

@@ -66,8 +66,21 @@ def test_slices(applied):
 
 def test_policies(applied):
     assert answer(applied, "show", "policies") == {"policies": [{
-        "name": "crawler", "cgroup": "/system.slice/crawler.service", "select": "country=DE", "fallback": [],
-        "address": "sticky", "unconnected_udp": "deny", "slices": 1, "destinations": 0, "except": [], "serve": []}]}
+        "name": "crawler", "cgroup": "/system.slice/crawler.service", "mark": 0, "select": "country=DE", "fallback": [],
+        "address": "sticky", "unconnected_udp": "deny", "other_netns": "deny", "slices": 1, "destinations": 0,
+        "except": [], "serve": []}]}
+
+
+def test_a_policy_of_a_mark_alone_is_shown_and_compared(berth, fleet):
+    def written(*more):
+        return fleet(policies=["  - {%s}" % ", ".join(("name: marked", "select: country=DE") + more)])
+
+    berth("apply", written("mark: 7"))
+    [policy] = answer(berth, "show", "policies")["policies"]
+    assert (policy["mark"], policy["cgroup"], policy["other_netns"]) == (7, None, "deny")
+    assert "marked" not in berth("plan", written("mark: 7")).stdout
+    for other in (["mark: 8"], ["cgroup: /c"], ["mark: 7", "cgroup: /c"], ["mark: 7", "other_netns: host_address"]):
+        assert "marked" in berth("plan", written(*other)).stdout, other
 
 
 def test_fallbacks_are_shown_in_order_and_compared(berth, fleet):

@@ -6,7 +6,7 @@ import json
 import pytest
 
 from lab.connections import forge
-from lab.fleet import CRAWLER_ADDRESS
+from lab.fleet import CRAWLER_ADDRESS, WEB_ADDRESSES, WEB_MARK
 from lab.process import wait_until
 
 CONNECT = """
@@ -69,6 +69,47 @@ def test_loopback_and_private_addresses_are_left_alone(lab, nginx):
     after = nginx.verdicts()
     assert after["excepted"] - before["excepted"] == 1
     assert after["allocated"] == before["allocated"]
+
+
+MARKED = """
+import socket, sys
+s = socket.socket()
+s.setsockopt(socket.SOL_SOCKET, socket.SO_MARK, int(sys.argv[3]))
+s.settimeout(5)
+s.connect((sys.argv[1], int(sys.argv[2])))
+print(s.recv(100).decode())
+"""
+
+
+@pytest.mark.parametrize("policy", [None, "crawler"])
+def test_a_mark_chooses_the_policy(lab, policy):
+    server, origin = lab.servers[1], lab.origins[2]
+
+    def source(mark):
+        argv = ["/usr/bin/python3", "-c", MARKED, origin.address, "9000", str(mark)]
+        return server.run(argv, policy=policy).stdout.split()[0]
+
+    assert source(WEB_MARK) in WEB_ADDRESSES
+    assert source(WEB_MARK + 1) == (CRAWLER_ADDRESS if policy else server.underlay)
+
+
+CONTAINER = """
+ip link set lo up && ip address add 192.0.2.9/32 dev lo && ip route add local 198.51.100.0/24 dev lo src 192.0.2.9 &&
+exec /usr/bin/python3 -c '
+import socket
+listener = socket.create_server(("198.51.100.7", 80))
+print(socket.create_connection(("198.51.100.7", 80), timeout=5).getsockname()[0])'
+"""
+
+
+def test_a_container_with_a_network_of_its_own(lab):
+    """Egress addresses are not local there. `wide` lets such sockets keep their namespace's address."""
+    server = lab.servers[2]
+    before = server.verdicts()["refused_netns"]
+    denied = server.run(["unshare", "--net", "sh", "-c", CONTAINER], policy="crawler", check=False)
+    assert "PermissionError" in denied.stderr
+    assert server.verdicts()["refused_netns"] == before + 1
+    assert server.run(["unshare", "--net", "sh", "-c", CONTAINER], policy="wide").stdout.strip() == "192.0.2.9"
 
 
 def test_dual_stack_origin_is_reached_over_ipv4(lab):
