@@ -52,19 +52,19 @@ static __always_inline bool port_is_left_to_connect(struct bpf_sock_addr *ctx)
 
 /* One try in one chunk, of slices on that address (0: any). A claimed port, or -EAGAIN, or -EADDRINUSE: none is left.
  */
-__noinline int claim_step(struct search *search, __be32 addr)
+__noinline int claim_step(struct search *search, const struct policy *policy, __be32 addr)
 {
 	struct uses_key chunk;
 	__u32 base;
 	int port, err;
 
-	if (!search)
+	if (!search || !policy)
 		return -EINVAL;
-	err = search_aim(search);
-	if (err == -EAGAIN)
+	err = search_aim(search, policy);
+	if (err == -ESTALE)
 		return -EAGAIN;
 	if (err)
-		return search_next_tier(search) ? -EAGAIN : -EADDRINUSE;
+		return search_next_tier(search, policy) ? -EAGAIN : -EADDRINUSE;
 	if (addr && search->wish.key.egress != addr) {
 		search_next_slice(search);
 		return -EAGAIN;
@@ -83,17 +83,21 @@ __noinline int claim_step(struct search *search, __be32 addr)
    there is no such policy. */
 static __always_inline int claim_search(struct search *search, __be32 addr)
 {
+	struct policy *policy = policy_find(search->policy);
 	__u32 step;
 	int port;
 
-	if (search_begin(search))
+	if (!policy)
 		return -ESRCH;
+	search->wish.slot = policy->slot;
+	search_begin(search, policy);
 	if (!search->slice_count)
 		return -EADDRNOTAVAIL;
-	for (step = 0; step < SEARCH_STEPS; step++) {
-		port = claim_step(search, addr);
+	for (step = 0; step < SEARCH_STEPS && policy; step++) {
+		port = claim_step(search, policy, addr);
 		if (port != -EAGAIN)
 			return port;
+		policy = policy_find(search->policy); /* it may have been replaced */
 	}
 	return -EADDRINUSE;
 }

@@ -148,15 +148,14 @@ static __always_inline int connect_bound(struct bpf_sock_addr *ctx, struct socke
 }
 
 static __always_inline int connect_unbound(struct bpf_sock_addr *ctx, struct socket_state *socket,
-					   struct search *search, struct attempt *attempt)
+					   struct search *search, const struct policy *policy, struct attempt *attempt)
 {
 	int port;
 
-	if (search_begin(search))
-		return refuse(attempt, VERDICT_REFUSED_NO_POLICY, -EPERM);
+	search_begin(search, policy);
 	if (!search->slice_count)
 		return refuse(attempt, VERDICT_REFUSED_NO_SLICE, -EADDRNOTAVAIL);
-	port = search_run(ctx, search);
+	port = search_run(ctx, search, policy);
 	if (port >= 0) {
 		socket_hold(socket, &search->wish.key, port, search->holding, search->counted);
 		fallback_count(search);
@@ -217,7 +216,7 @@ static __always_inline int connect_judge(struct bpf_sock_addr *ctx, const struct
 		mss_limit(ctx, mss);
 	if (port)
 		return connect_bound(ctx, socket, &search, port, &attempt);
-	return connect_unbound(ctx, socket, &search, &attempt);
+	return connect_unbound(ctx, socket, &search, policy, &attempt);
 }
 
 /*

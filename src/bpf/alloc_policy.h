@@ -168,17 +168,6 @@ static __always_inline __u32 policy_flags(__u32 id)
 	return policy_is_current(policy, id) ? flags : 0;
 }
 
-/* 0; -ENOSPC: no such policy or slice (any more); -EAGAIN: the policy is being replaced. */
-static __always_inline int policy_slice(__u32 id, __u32 index, struct policy_slice *ret)
-{
-	struct policy *policy = policy_find(id);
-
-	if (!policy || index >= POLICY_SLICES_MAX || index >= policy->slice_count)
-		return -ENOSPC;
-	*ret = policy->slices[index];
-	return policy_is_current(policy, id) ? 0 : -EAGAIN;
-}
-
 /* True when the port of an egress address lies in one of the policy's slices; port 0: when it has one of that address.
    port: host byte order. */
 __noinline int policy_has(__u32 id, __be32 addr, __u32 port)

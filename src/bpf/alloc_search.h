@@ -86,20 +86,14 @@ static __always_inline __u32 tier_sticky(struct search *search, const struct pol
 	return POLICY_SLICES_MAX - 1 - (best & (POLICY_SLICES_MAX - 1)) - first;
 }
 
-/*
- * Begins with the tier of the slice at slice_first. The policy, and of the wish all but what is the step's, are set. 0,
- * also without such a slice; -ESRCH: no such policy.
- */
-__noinline int search_begin(struct search *search)
+/* Begins with the tier of the slice at slice_first. The policy's number, and of the wish all but what is the step's,
+   are set. */
+__noinline int search_begin(struct search *search, const struct policy *policy)
 {
-	struct policy *policy;
 	__u32 first, sticky;
 
-	if (!search)
+	if (!search || !policy)
 		return -EINVAL;
-	policy = policy_find(search->policy);
-	if (!policy)
-		return -ESRCH;
 	first = search->slice_first;
 	search->slice_seen = 0;
 	search->slice_count = 0;
@@ -115,46 +109,44 @@ __noinline int search_begin(struct search *search)
 }
 
 /* False: there is no further tier. */
-static __always_inline bool search_next_tier(struct search *search)
+static __always_inline bool search_next_tier(struct search *search, const struct policy *policy)
 {
 	search->slice_first += search->slice_count;
-	return !search_begin(search) && search->slice_count;
+	return !search_begin(search, policy) && search->slice_count;
 }
 
 /* The search found a port; when it is one of a fallback's, that is counted. */
 static __always_inline void fallback_count(const struct search *search)
 {
-	struct policy *policy;
+	__u32 slot = search->wish.slot;
 	__u64 *uses;
-	__u32 slot;
 
 	if (!search->tier)
 		return;
 	count(VERDICT_FALLBACK);
-	policy = policy_find(search->policy);
-	if (!policy)
-		return;
-	slot = policy->slot;
 	uses = bpf_map_lookup_elem(&policy_fallbacks, &slot);
 	if (uses)
 		__sync_fetch_and_add(uses, 1);
 }
 
-/* Sets egress address, chunk, first and end of the step. -ENOSPC: every slice of the tier was seen; -EAGAIN. */
-__noinline int search_aim(struct search *search)
+/* Sets egress address, chunk, first and end of the step. -ENOSPC: every slice of the tier was seen; -ESTALE: the policy
+   was replaced. */
+__noinline int search_aim(struct search *search, const struct policy *policy)
 {
 	struct policy_slice slice;
 	__u32 index, chunk;
-	int err;
 
-	if (!search || search->slice_seen >= search->slice_count)
+	if (!search || !policy || search->slice_seen >= search->slice_count)
 		return -ENOSPC;
 	index = search->slice_start + search->slice_seen;
 	if (index >= search->slice_count)
 		index -= search->slice_count;
-	err = policy_slice(search->policy, search->slice_first + index, &slice);
-	if (err)
-		return err;
+	index += search->slice_first;
+	if (index >= POLICY_SLICES_MAX || index >= policy->slice_count)
+		return -ENOSPC;
+	slice = policy->slices[index];
+	if (!policy_is_current(policy, search->policy))
+		return -ESTALE;
 	if (!slice.first || !slice.count) /* would turn the arithmetic below around */
 		return -ENOSPC;
 	chunk = slice.first >> CHUNK_SHIFT;
@@ -289,13 +281,14 @@ static __always_inline void search_next_slice(struct search *search)
 }
 
 /* What the outcome of a step means for the next one. False: no further step. */
-static __always_inline bool search_goes_on(struct search *search, int outcome)
+static __always_inline bool search_goes_on(struct search *search, const struct policy *policy, int outcome)
 {
 	switch (outcome) {
 	case -EADDRINUSE:
 		count(VERDICT_PORT_BUSY);
 		search->busy++;
 		/* fallthrough */
+	case -ESTALE:
 	case -EAGAIN:
 		if (++search->tries < SEARCH_TRIES)
 			return true;
@@ -309,18 +302,18 @@ static __always_inline bool search_goes_on(struct search *search, int outcome)
 		search->refused = outcome;
 		search_next_slice(search);
 	}
-	return search->slice_seen < search->slice_count || search_next_tier(search);
+	return search->slice_seen < search->slice_count || search_next_tier(search, policy);
 }
 
 /* One try in one chunk. A port, bound to the socket, with the key of its entry in *search; -EAGAIN: another step;
    -EADDRNOTAVAIL: none is to be had. */
-__noinline int search_step(struct bpf_sock_addr *ctx, struct search *search)
+__noinline int search_step(struct bpf_sock_addr *ctx, struct search *search, const struct policy *policy)
 {
 	int port, err;
 
-	if (!search)
+	if (!search || !policy)
 		return -EINVAL;
-	err = search_aim(search);
+	err = search_aim(search, policy);
 	if (!err) {
 		port = port_take(search);
 		if (port == -ENOSPC)
@@ -331,19 +324,22 @@ __noinline int search_step(struct bpf_sock_addr *ctx, struct search *search)
 		if (port >= 0)
 			port_give(search, port);
 	}
-	return search_goes_on(search, err) ? -EAGAIN : -EADDRNOTAVAIL;
+	return search_goes_on(search, policy, err) ? -EAGAIN : -EADDRNOTAVAIL;
 }
 
 /* As search_step(), never -EAGAIN. */
-static __always_inline int search_run(struct bpf_sock_addr *ctx, struct search *search)
+static __always_inline int search_run(struct bpf_sock_addr *ctx, struct search *search, const struct policy *policy)
 {
 	__u32 step;
 	int port;
 
 	for (step = 0; step < SEARCH_STEPS; step++) {
-		port = search_step(ctx, search);
+		port = search_step(ctx, search, policy);
 		if (port != -EAGAIN)
 			return port;
+		policy = policy_find(search->policy); /* it may have been replaced */
+		if (!policy)
+			break;
 	}
 	return -EADDRNOTAVAIL;
 }

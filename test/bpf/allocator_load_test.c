@@ -139,6 +139,30 @@ static void udp_to_a_few_destinations(struct rig *rig)
 	workers_run(rig, udp_socket, 4, OPEN_FEW);
 }
 
+static atomic_bool rewriting;
+
+static void *policy_rewrite(void *arg)
+{
+	const struct policy policy = rig_policy(FIRST_PORT, PORT_COUNT);
+
+	while (atomic_load(&rewriting))
+		rig_policy_write(arg, POLICY_ONE, &policy);
+	return NULL;
+}
+
+/* Each time its memory is another one, and what was looked up before is somebody else's. */
+static void under_a_policy_that_is_rewritten(struct rig *rig)
+{
+	pthread_t thread;
+
+	rig_begin(rig, FIRST_PORT, PORT_COUNT);
+	atomic_store(&rewriting, true);
+	expect(!pthread_create(&thread, NULL, policy_rewrite, rig));
+	workers_run(rig, udp_socket, 4, OPEN_FEW);
+	atomic_store(&rewriting, false);
+	expect(!pthread_join(thread, NULL));
+}
+
 /* Up to twice as many destinations at a time as the table has room for: entries come, overflow and go, some are probed.
  */
 static void udp_through_a_small_table(struct rig *rig)
@@ -155,6 +179,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		RIG_CASE(tcp_to_a_few_destinations),
 		RIG_CASE(udp_to_a_few_destinations),
+		RIG_CASE(under_a_policy_that_is_rewritten),
 		RIG_CASE_SMALL(udp_through_a_small_table),
 	};
 
