@@ -2,8 +2,8 @@
 /*
  * DOC: events and wasters
  *
- * What the allocator tells of a call or packet that it refused, through the ring buffer `events`, and which programs
- * hold ports badly, in the map `wasters`. Both are pinned: they go on without an agent.
+ * What the allocator tells of a call or packet that it refused, or of a listener, through the ring buffer `events`, and
+ * which programs hold ports badly, in the map `wasters`. Both are pinned: they go on without an agent.
  *
  * A program that is refused in a tight loop must neither cost much nor drown what others have to tell. So refusals
  * that are alike (policy, verdict, destination) share one of EVENT_BUCKETS allowances of their CPU: a burst of
@@ -30,7 +30,7 @@ struct event {
 	__u32 policy;
 	__u32 pid; /* the process, as the initial pid namespace numbers it. Of a packet: who ran when it was sent */
 	__u32 uid; /* of that process; of a packet the socket's, in the initial user namespace */
-	__u8 dest[16]; /* network byte order; IPv4 as ::ffff:a.b.c.d */
+	__u8 dest[16]; /* network byte order; IPv4 as ::ffff:a.b.c.d. Of a listener its own address and port */
 	__be16 dest_port; /* 0: a protocol without ports, or not known */
 	__u8 proto; /* IPPROTO_ */
 	__u8 reserved;

@@ -60,7 +60,9 @@
 	/* allocator: several tiers of slices */ \
 	X(37, FALLBACK,            "fallback",            "port of a fallback's slice: those before it were full, or not held") \
 	/* allocator: further refusals */ \
-	X(38, REFUSED_NETNS,       "refused_netns",       "socket of another network namespace (EPERM)")
+	X(38, REFUSED_NETNS,       "refused_netns",       "socket of another network namespace (EPERM)") \
+	/* listeners */ \
+	X(39, STRAY_LISTENER,      "stray_listener",      "listens on an egress address, where no connection arrives")
 /* clang-format on */
 
 enum verdict {

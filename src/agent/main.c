@@ -23,6 +23,7 @@
 #include "refusals.h"
 #include "rundir.h"
 #include "scrubber.h"
+#include "strays.h"
 #include "version.h"
 
 /* A burst of netlink events is answered once, a storm so often. */
@@ -204,6 +205,7 @@ static void on_tick(uv_timer_t *timer)
 	reconcile_again(agent);
 	refusals_tick(agent->refusals);
 	scrubber_tick(agent->scrubber);
+	strays_close(agent);
 }
 
 /* Routes that we added come back as events too: they are no news. Ours that went may have been taken away. */

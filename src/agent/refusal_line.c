@@ -2,6 +2,7 @@
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "../core/addr.h"
 #include "refusal_table.h"
@@ -64,7 +65,7 @@ const char *refusal_line(const struct refusal *refusal, const char *meaning, cha
 	text[0] = 0;
 	add(&line, "%s: policy %s", refusal->verdict, refusal->policy);
 	add_slices(&line, refusal);
-	add(&line, " to %s", refusal->dest);
+	add(&line, " %s %s", strcmp(refusal->verdict, "stray_listener") ? "to" : "on", refusal->dest);
 	if (refusal->port)
 		add(&line, " port %u", refusal->port);
 	add(&line, " %s: %s", refusal->proto, meaning);

@@ -19,6 +19,7 @@
 #include "agent.h"
 #include "log.h"
 #include "refusal_table.h"
+#include "strays.h"
 
 struct refusals_heard {
 	uv_poll_t poll; /* first: the handle is the whole */
@@ -26,6 +27,7 @@ struct refusals_heard {
 	struct events *events;
 	struct refusal_table table;
 	struct lookup *lookup; /* under way; one at a time */
+	bool stray; /* somebody listens on an egress address */
 	bool stopped; /* nothing is done any more */
 	bool closed; /* the loop has let go of the handle */
 };
@@ -211,6 +213,7 @@ static void on_event(void *arg, const struct event *event)
 	struct refusals_heard *heard = arg;
 
 	refusal_table_add(&heard->table, event);
+	heard->stray |= event->verdict == VERDICT_STRAY_LISTENER;
 }
 
 static void on_readable(uv_poll_t *poll, int status, int events)
@@ -220,6 +223,9 @@ static void on_readable(uv_poll_t *poll, int status, int events)
 	(void)status;
 	(void)events;
 	problems_settle(&heard->agent->problems, "events", events_read(heard->events), NULL);
+	if (heard->stray)
+		strays_close(heard->agent);
+	heard->stray = false;
 	refusals_tick(heard);
 }
 

@@ -37,13 +37,24 @@ struct inet_sock___before_6_6 {
 	__u8 bind_address_no_port : 1;
 } __attribute__((preserve_access_index));
 
+struct sock_common {
+	unsigned char skc_ipv6only : 1;
+} __attribute__((preserve_access_index));
+
 /* The kernel's own address of the socket: the verifier lets it be read only as a number that came out of memory. */
+static __always_inline const void *socket_address(struct bpf_sock_addr *ctx)
+{
+	const void *sk = ctx->sk, *ret = NULL;
+
+	bpf_probe_read_kernel(&ret, sizeof(ret), &sk);
+	return ret;
+}
+
 static __always_inline bool port_is_left_to_connect(struct bpf_sock_addr *ctx)
 {
-	const void *sk = ctx->sk;
-	const struct inet_sock *inet = NULL;
+	const struct inet_sock *inet = socket_address(ctx);
 
-	if (bpf_probe_read_kernel(&inet, sizeof(inet), &sk))
+	if (!inet)
 		return false;
 	if (bpf_core_field_exists(inet->inet_flags))
 		return BPF_CORE_READ(inet, inet_flags) >> INET_FLAGS_BIND_ADDRESS_NO_PORT & 1;
@@ -151,6 +162,21 @@ static __always_inline int bind_choose(struct bpf_sock_addr *ctx, struct socket_
 	*addr = search.wish.key.egress;
 	*port = found;
 	return 1;
+}
+
+/*
+ * An IPv6 UDP socket for both families, of a program that lets the kernel choose the port: it is going to send, and
+ * gets what an IPv4 socket gets. With TCP it is going to listen.
+ */
+static __always_inline bool bind_is_dual(struct bpf_sock_addr *ctx, const struct inet_addr *given)
+{
+	const struct sock_common *sk;
+
+	if (given->word[0] || given->word[1] || given->word[2] || given->word[3] || ctx->user_port ||
+	    ctx->protocol != IPPROTO_UDP)
+		return false;
+	sk = socket_address(ctx);
+	return sk && !BPF_CORE_READ_BITFIELD_PROBED(sk, skc_ipv6only);
 }
 
 /* As bind_choose(). */

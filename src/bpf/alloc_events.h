@@ -41,9 +41,16 @@ struct {
 	__type(value, struct waster);
 } wasters SEC(".maps");
 
-/* The part that is read here. */
+/* The parts that are read here. */
+struct cred {
+	struct {
+		__u32 val;
+	} uid;
+} __attribute__((preserve_access_index));
+
 struct task_struct {
 	int tgid;
+	const struct cred *cred;
 	char comm[COMM_SIZE];
 } __attribute__((preserve_access_index));
 
@@ -115,6 +122,21 @@ __noinline int event_of_call(const struct attempt *attempt, __u32 verdict)
 	event->pid = bpf_get_current_pid_tgid() >> 32;
 	event->uid = bpf_get_current_uid_gid();
 	bpf_get_current_comm(event->comm, sizeof(event->comm));
+	bpf_ringbuf_submit(event, 0);
+	return 0;
+}
+
+/* The same for programs that may not ask who calls. */
+__noinline int event_of_task(const struct attempt *attempt, __u32 verdict)
+{
+	struct task_struct *task = (struct task_struct *)bpf_get_current_task();
+	struct event *event = attempt ? event_begin(attempt, verdict) : NULL;
+
+	if (!event)
+		return -EAGAIN;
+	event->pid = BPF_CORE_READ(task, tgid);
+	event->uid = BPF_CORE_READ(task, cred, uid.val);
+	bpf_core_read(event->comm, sizeof(event->comm), &task->comm);
 	bpf_ringbuf_submit(event, 0);
 	return 0;
 }

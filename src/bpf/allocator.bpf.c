@@ -20,6 +20,7 @@
 #include "alloc_connect.h"
 #include "alloc_egress.h"
 #include "alloc_events.h"
+#include "alloc_listen.h"
 #include "alloc_policy.h"
 #include "alloc_scrub.h"
 #include "alloc_socket.h"
@@ -77,7 +78,7 @@ int bind4(struct bpf_sock_addr *ctx)
 	return ret < 0 ? REFUSE : ALLOW;
 }
 
-/* Only what is an IPv4 address in disguise: IPv6 addresses are the host's, and so is "any" of an IPv6 socket. */
+/* Only what is an IPv4 address in disguise, or may become one: IPv6 addresses are the host's. */
 SEC("cgroup/bind6")
 int bind6(struct bpf_sock_addr *ctx)
 {
@@ -86,11 +87,14 @@ int bind6(struct bpf_sock_addr *ctx)
 	__be32 addr = given.word[3];
 	int ret;
 
-	if (!inet_addr_is_mapped(&given) || !addr)
+	if (!bind_is_dual(ctx, &given) && (!inet_addr_is_mapped(&given) || !addr))
 		return ALLOW;
 	ret = bind_judge(ctx, &addr, &port);
-	if (ret > 0)
+	if (ret > 0) {
+		ctx->user_ip6[2] = bpf_htonl(0xffff);
+		ctx->user_ip6[3] = addr;
 		ctx->user_port = bpf_htons(port);
+	}
 	return ret < 0 ? REFUSE : ALLOW;
 }
 
@@ -161,8 +165,9 @@ int sock_release(struct bpf_sock *ctx)
 }
 
 /*
- * Told of every state of a TCP socket that asked for it. Unlike a tracing program, which the kernel skips now and then
- * while packets come in, it runs each time. What it returns is "no opinion" on everything else that it is asked.
+ * Told of listeners, and of every state of a TCP socket that asked for it. Unlike a tracing program, which the kernel
+ * skips now and then while packets come in, it runs each time. What it returns is "no opinion" on everything else that
+ * it is asked.
  */
 SEC("sockops")
 int tcp_states(struct bpf_sock_ops *ctx)
@@ -170,6 +175,9 @@ int tcp_states(struct bpf_sock_ops *ctx)
 	struct socket_state *socket;
 
 	switch (ctx->op) {
+	case BPF_SOCK_OPS_TCP_LISTEN_CB:
+		listener_judge(ctx);
+		break;
 	case BPF_SOCK_OPS_TCP_CONNECT_CB:
 		socket = socket_of_ops(ctx);
 		if (socket && socket->held)

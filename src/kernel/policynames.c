@@ -58,6 +58,8 @@ const char *policy_names_text(const struct policy_names *names, uint32_t id, cha
 		row = bsearch(&wanted, names->rows, names->count, sizeof(*row), id_compare);
 	if (row && row->text[0])
 		snprintf(text, POLICY_NAME_MAX, "%s", row->text);
+	else if (id == POLICY_NONE)
+		snprintf(text, POLICY_NAME_MAX, "none");
 	else
 		snprintf(text, POLICY_NAME_MAX, "#%u", id);
 	return text;

@@ -11,7 +11,15 @@
 #include <string.h>
 
 /* Every state but those in which nobody holds a connection. */
-#define STATES (~(1u << TCP_TIME_WAIT | 1u << TCP_CLOSE | 1u << TCP_LISTEN))
+#define CONNECTED (~(1u << TCP_TIME_WAIT | 1u << TCP_CLOSE | 1u << TCP_LISTEN))
+#define LISTENING (1u << TCP_LISTEN)
+
+/* What is asked for, of both families. */
+struct query {
+	uint8_t proto;
+	uint32_t states;
+	const struct filter *filter; /* NULL: all of them */
+};
 
 struct list {
 	struct sockdiag_socket *sockets;
@@ -36,10 +44,18 @@ static void filter_to(uint32_t dest, uint16_t port, struct filter *ret)
 	};
 }
 
+static bool is_mapped(const __be32 addr[4])
+{
+	return !addr[0] && !addr[1] && addr[2] == htonl(0xffff);
+}
+
 static int list_add(struct list *list, const struct inet_diag_msg *message)
 {
 	const __be32 *src = message->id.idiag_src;
+	bool ipv6 = message->idiag_family == AF_INET6;
 
+	if (ipv6 && !is_mapped(src))
+		return 0;
 	if (list->count == list->room) {
 		size_t room = list->room ? list->room * 2 : 256;
 		struct sockdiag_socket *more = reallocarray(list->sockets, room, sizeof(*more));
@@ -50,10 +66,13 @@ static int list_add(struct list *list, const struct inet_diag_msg *message)
 		list->room = room;
 	}
 	list->sockets[list->count++] = (struct sockdiag_socket){
-		.src = ntohl(message->idiag_family == AF_INET6 ? src[3] : src[0]),
+		.src = ntohl(ipv6 ? src[3] : src[0]),
 		.sport = ntohs(message->id.idiag_sport),
 		.uid = message->idiag_uid,
 		.inode = message->idiag_inode,
+		.cookie = (uint64_t)message->id.idiag_cookie[1] << 32 | message->id.idiag_cookie[0],
+		.ifindex = message->id.idiag_if,
+		.ipv6 = ipv6,
 	};
 	return 0;
 }
@@ -68,7 +87,7 @@ static int message_taken(const struct nlmsghdr *message, void *arg)
 	return MNL_CB_ERROR;
 }
 
-static int request_send(struct mnl_socket *socket, uint8_t family, uint8_t proto, const struct filter *filter)
+static int request_send(struct mnl_socket *socket, uint8_t family, const struct query *query)
 {
 	char bytes[256] __attribute__((aligned(8))) = {0};
 	struct nlmsghdr *header = mnl_nlmsg_put_header(bytes);
@@ -79,18 +98,18 @@ static int request_send(struct mnl_socket *socket, uint8_t family, uint8_t proto
 	header->nlmsg_seq = family;
 	request = mnl_nlmsg_put_extra_header(header, sizeof(*request));
 	request->sdiag_family = family;
-	request->sdiag_protocol = proto;
-	request->idiag_states = STATES;
-	mnl_attr_put(header, INET_DIAG_REQ_BYTECODE, sizeof(*filter), filter);
+	request->sdiag_protocol = query->proto;
+	request->idiag_states = query->states;
+	if (query->filter)
+		mnl_attr_put(header, INET_DIAG_REQ_BYTECODE, sizeof(*query->filter), query->filter);
 	return mnl_socket_sendto(socket, header, header->nlmsg_len) < 0 ? -errno : 0;
 }
 
-static int family_dump(struct mnl_socket *socket, uint8_t family, uint8_t proto, const struct filter *filter,
-		       struct list *list)
+static int family_dump(struct mnl_socket *socket, uint8_t family, const struct query *query, struct list *list)
 {
 	/* As large as the kernel's own dump buffers. */
 	char bytes[32768] __attribute__((aligned(8)));
-	int err = request_send(socket, family, proto, filter), more = err ? 0 : 1;
+	int err = request_send(socket, family, query), more = err ? 0 : 1;
 
 	while (more > 0) {
 		ssize_t size = mnl_socket_recvfrom(socket, bytes, sizeof(bytes));
@@ -104,22 +123,32 @@ static int family_dump(struct mnl_socket *socket, uint8_t family, uint8_t proto,
 	return err;
 }
 
-int sockdiag_towards(uint8_t proto, uint32_t dest, uint16_t port, struct sockdiag_socket **ret, size_t *count)
+/* NULL with errno. */
+static struct mnl_socket *diag_open(void)
 {
 	struct mnl_socket *socket = mnl_socket_open2(NETLINK_SOCK_DIAG, SOCK_CLOEXEC);
+
+	if (socket && mnl_socket_bind(socket, 0, MNL_SOCKET_AUTOPID) < 0) {
+		int err = errno;
+
+		mnl_socket_close(socket);
+		errno = err;
+		return NULL;
+	}
+	return socket;
+}
+
+static int query_run(const struct query *query, struct sockdiag_socket **ret, size_t *count)
+{
+	struct mnl_socket *socket = diag_open();
 	struct list list = {0};
-	struct filter filter;
-	int err = 0;
+	int err;
 
 	if (!socket)
 		return -errno;
-	filter_to(dest, port, &filter);
-	if (mnl_socket_bind(socket, 0, MNL_SOCKET_AUTOPID) < 0)
-		err = -errno;
+	err = family_dump(socket, AF_INET, query, &list);
 	if (!err)
-		err = family_dump(socket, AF_INET, proto, &filter, &list);
-	if (!err)
-		err = family_dump(socket, AF_INET6, proto, &filter, &list);
+		err = family_dump(socket, AF_INET6, query, &list);
 	mnl_socket_close(socket);
 	if (err) {
 		free(list.sockets);
@@ -128,4 +157,56 @@ int sockdiag_towards(uint8_t proto, uint32_t dest, uint16_t port, struct sockdia
 	*ret = list.sockets;
 	*count = list.count;
 	return 0;
+}
+
+int sockdiag_towards(uint8_t proto, uint32_t dest, uint16_t port, struct sockdiag_socket **ret, size_t *count)
+{
+	struct filter filter;
+
+	filter_to(dest, port, &filter);
+	return query_run(&(struct query){.proto = proto, .states = CONNECTED, .filter = &filter}, ret, count);
+}
+
+int sockdiag_listeners(struct sockdiag_socket **ret, size_t *count)
+{
+	return query_run(&(struct query){.proto = IPPROTO_TCP, .states = LISTENING}, ret, count);
+}
+
+/* An IPv6 socket is looked for by IPv6 addresses, also where they are IPv4 ones in disguise. */
+static void id_of(const struct sockdiag_socket *socket, struct inet_diag_sockid *ret)
+{
+	ret->idiag_sport = htons(socket->sport);
+	ret->idiag_if = socket->ifindex;
+	ret->idiag_cookie[0] = (uint32_t)socket->cookie;
+	ret->idiag_cookie[1] = (uint32_t)(socket->cookie >> 32);
+	ret->idiag_src[socket->ipv6 ? 3 : 0] = htonl(socket->src);
+	if (socket->ipv6)
+		ret->idiag_src[2] = ret->idiag_dst[2] = htonl(0xffff);
+}
+
+int sockdiag_close(const struct sockdiag_socket *listener)
+{
+	char bytes[1024] __attribute__((aligned(8))) = {0};
+	struct nlmsghdr *header = mnl_nlmsg_put_header(bytes);
+	struct mnl_socket *socket = diag_open();
+	struct inet_diag_req_v2 *request;
+	ssize_t size;
+	int err = 0;
+
+	if (!socket)
+		return -errno;
+	header->nlmsg_type = SOCK_DESTROY;
+	header->nlmsg_flags = NLM_F_REQUEST | NLM_F_ACK;
+	request = mnl_nlmsg_put_extra_header(header, sizeof(*request));
+	request->sdiag_family = listener->ipv6 ? AF_INET6 : AF_INET;
+	request->sdiag_protocol = IPPROTO_TCP;
+	request->idiag_states = LISTENING;
+	id_of(listener, &request->id);
+	if (mnl_socket_sendto(socket, header, header->nlmsg_len) < 0)
+		err = -errno;
+	size = err ? 0 : mnl_socket_recvfrom(socket, bytes, sizeof(bytes));
+	if (size < 0 || (size > 0 && mnl_cb_run(bytes, (size_t)size, 0, mnl_socket_get_portid(socket), NULL, NULL) < 0))
+		err = -errno;
+	mnl_socket_close(socket);
+	return err;
 }

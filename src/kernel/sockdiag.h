@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Which sockets there are towards a destination, by sock_diag, in the network namespace of the caller. */
+/* The sockets of the caller's network namespace, by sock_diag: which there are, and closing one. */
 #ifndef BERTH_KERNEL_SOCKDIAG_H
 #define BERTH_KERNEL_SOCKDIAG_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -12,6 +13,9 @@ struct sockdiag_socket {
 	uint16_t sport;
 	uint32_t uid;
 	uint32_t inode; /* as /proc/PID/fd shows it; 0: no process has it open any more */
+	uint64_t cookie; /* no other socket ever has it, until the next boot */
+	uint32_t ifindex; /* of the device that it is bound to, or 0 */
+	bool ipv6; /* an IPv6 socket, with an IPv4 address in disguise */
 };
 
 /*
@@ -21,5 +25,13 @@ struct sockdiag_socket {
  * changed too much meanwhile.
  */
 int sockdiag_towards(uint8_t proto, uint32_t dest, uint16_t port, struct sockdiag_socket **ret, size_t *count);
+/* TCP sockets that listen on an IPv4 address, or on any address of IPv4 alone. Otherwise as sockdiag_towards(). */
+int sockdiag_listeners(struct sockdiag_socket **ret, size_t *count);
+/*
+ * Closes a TCP socket of sockdiag_listeners() under its owner, who gets EINVAL from accept(). 0; -ENOENT: it is gone;
+ * -EOPNOTSUPP: the kernel was built without CONFIG_INET_DIAG_DESTROY; -errno. Of several that share a port by
+ * SO_REUSEPORT the kernel finds but one at a time, and says -ENOENT of the others.
+ */
+int sockdiag_close(const struct sockdiag_socket *listener);
 
 #endif

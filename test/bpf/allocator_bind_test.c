@@ -304,6 +304,46 @@ static void a_mapped_address_is_the_same(struct rig *rig)
 }
 
 /* For UDP; nobody filters TCP by source port. */
+static int any6_bind(int type, uint16_t port, int v6only)
+{
+	struct sockaddr_in6 sin6 = {.sin6_family = AF_INET6, .sin6_port = htons(port)};
+	int fd = socket(AF_INET6, type, 0);
+
+	expect(fd >= 0);
+	expect(!setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &v6only, sizeof(v6only)));
+	expect(!bind(fd, (struct sockaddr *)&sin6, sizeof(sin6)));
+	return fd;
+}
+
+static bool in_slice(int fd)
+{
+	return local_addr(fd) == EGRESS && local_port(fd) >= FIRST && local_port(fd) < FIRST + 16;
+}
+
+static void any_address_of_both_families_is_ipv4(struct rig *rig)
+{
+	int fd;
+
+	udp_bind(ORIGIN, ORIGIN_PORT);
+	rig_pool(rig, EGRESS);
+	rig_begin(rig, FIRST, 16);
+	fd = any6_bind(SOCK_DGRAM, 0, 0);
+	expect(in_slice(fd));
+	expect_equal(rig_uses(rig).claimed, 1);
+	expect_equal(mapped_connect(fd, ORIGIN, ORIGIN_PORT), 0);
+	expect(send(fd, "x", 1, 0) == 1);
+	/* For IPv6 alone, for a server, or for a listener. */
+	expect(!in_slice(any6_bind(SOCK_DGRAM, 0, 1)));
+	expect(!in_slice(any6_bind(SOCK_DGRAM, 5000, 0)));
+	fd = any6_bind(SOCK_STREAM, 0, 0);
+	expect(!in_slice(fd));
+	expect(!listen(fd, 8));
+	expect_equal(rig_uses(rig).claimed, 1);
+	/* Nobody's business outside of a policy. */
+	rig_enter(rig, "");
+	expect(!in_slice(any6_bind(SOCK_DGRAM, 0, 0)));
+}
+
 static void avoided_ports_are_not_given_out(struct rig *rig)
 {
 	tcp_listen(ORIGIN, ORIGIN_PORT);
@@ -361,6 +401,7 @@ int main(void)
 		RIG_CASE(a_refused_connection_is_tried_again),
 		RIG_CASE(a_claim_ends_with_its_last_descriptor),
 		RIG_CASE(a_mapped_address_is_the_same),
+		RIG_CASE(any_address_of_both_families_is_ipv4),
 		RIG_CASE(avoided_ports_are_not_given_out),
 		RIG_CASE(an_avoided_offer_is_followed_by_another),
 		RIG_CASE(servers_are_left_alone),

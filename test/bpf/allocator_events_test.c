@@ -332,14 +332,84 @@ static void wasters_are_counted_by_name(struct rig *rig)
 	expect(bpf_map__lookup_elem(rig->skel->maps.wasters, &key, sizeof(key), &waster, sizeof(waster), 0));
 }
 
+/* A listener on ::ffff:addr. */
+static int mapped_listen(uint32_t addr, uint16_t port)
+{
+	struct sockaddr_in6 sin6 = {.sin6_family = AF_INET6, .sin6_port = htons(port)};
+	uint32_t be = htonl(addr);
+	int fd = socket(AF_INET6, SOCK_STREAM, 0);
+
+	sin6.sin6_addr.s6_addr[10] = sin6.sin6_addr.s6_addr[11] = 0xff;
+	memcpy(sin6.sin6_addr.s6_addr + 12, &be, sizeof(be));
+	expect(fd >= 0);
+	expect(!bind(fd, (struct sockaddr *)&sin6, sizeof(sin6)));
+	expect(!listen(fd, 8));
+	return fd;
+}
+
+static void expect_stray(struct rig *rig, uint32_t policy, uint16_t port)
+{
+	struct heard heard;
+
+	listen_to(rig, &heard);
+	expect_equal(heard.count, 1);
+	expect_equal(heard.events[0].verdict, VERDICT_STRAY_LISTENER);
+	expect_equal(heard.events[0].policy, policy);
+	expect_equal(heard.events[0].pid, getpid());
+	expect_equal(heard.events[0].uid, getuid());
+	expect(is_mapped(&heard.events[0], EGRESS));
+	expect_equal(ntohs(heard.events[0].dest_port), port);
+	expect_equal(heard.events[0].proto, IPPROTO_TCP);
+	expect(!strcmp(heard.events[0].comm, "stray"));
+}
+
+static void a_listener_on_an_egress_address_is_told(struct rig *rig)
+{
+	int fd = tcp_socket();
+
+	/* Older than its pool: bind() found nothing to say against it. */
+	expect_equal(inet_bind(fd, EGRESS, 9000), 0);
+	rig_pool(rig, EGRESS);
+	rig_begin(rig, FIRST_PORT, SMALL);
+	expect(!prctl(PR_SET_NAME, "stray"));
+	expect(!listen(fd, 8));
+	expect_stray(rig, POLICY_NONE, 9000);
+	tcp_listen(EGRESS, FIRST_PORT);
+	expect_stray(rig, POLICY_ONE, FIRST_PORT);
+	mapped_listen(EGRESS, FIRST_PORT + 1);
+	expect_stray(rig, POLICY_ONE, FIRST_PORT + 1);
+	expect_equal(rig_counter(rig, VERDICT_STRAY_LISTENER), 3);
+}
+
+static void other_listeners_are_nobodys_business(struct rig *rig)
+{
+	struct heard heard;
+
+	rig_pool(rig, EGRESS);
+	rig_begin(rig, FIRST_PORT, SMALL);
+	tcp_listen(0, 3000);
+	tcp_listen(HOST_ADDR, 3001);
+	mapped_listen(HOST_ADDR, 3002);
+	listen_to(rig, &heard);
+	expect_equal(heard.count, 0);
+	expect_equal(rig_counter(rig, VERDICT_STRAY_LISTENER), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		RIG_CASE(a_full_slice_tells_how_full), RIG_CASE(use_counts_every_slice),
-		RIG_CASE(ports_of_others_are_told),    RIG_CASE(every_refusal_is_told),
-		RIG_CASE(a_stopped_packet_is_told),    RIG_CASE(a_flood_is_held_back),
-		RIG_CASE(a_full_ring_harms_nobody),    RIG_CASE(a_full_slice_answers_quickly),
-		RIG_CASE(wasters_are_counted_by_name), RIG_CASE(a_refused_bind_is_told),
+		RIG_CASE(a_full_slice_tells_how_full),
+		RIG_CASE(use_counts_every_slice),
+		RIG_CASE(ports_of_others_are_told),
+		RIG_CASE(every_refusal_is_told),
+		RIG_CASE(a_stopped_packet_is_told),
+		RIG_CASE(a_flood_is_held_back),
+		RIG_CASE(a_full_ring_harms_nobody),
+		RIG_CASE(a_full_slice_answers_quickly),
+		RIG_CASE(wasters_are_counted_by_name),
+		RIG_CASE(a_refused_bind_is_told),
+		RIG_CASE(a_listener_on_an_egress_address_is_told),
+		RIG_CASE(other_listeners_are_nobodys_business),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

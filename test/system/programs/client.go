@@ -108,7 +108,7 @@ func echo(server string) string {
 }
 
 func sendUnconnected(server string) string {
-	conn, err := net.ListenPacket("udp4", "")
+	conn, err := net.ListenPacket("udp", "")
 	if err != nil {
 		fail(err)
 	}
