@@ -20,6 +20,11 @@ CFLAGS_ALL := -std=c17 -D_GNU_SOURCE -Wall -Wextra -Wshadow -Wstrict-prototypes 
 	-Werror -fno-strict-aliasing -fstack-protector-strong -I$(ROOT)/gen $(shell pkg-config --cflags $(PKGS)) $(CFLAGS)
 BPF_CFLAGS := -std=gnu17 -target bpf -mcpu=v3 -O2 -g -Wall -Wextra -Werror -Wno-unused-parameter \
 	-I/usr/include/$(shell uname -m)-linux-gnu
+# Another number of the map layout, for tests of what a version does with another one's.
+ifneq ($(LAYOUT),)
+CFLAGS_ALL += -DBERTH_LAYOUT_VERSION=$(LAYOUT)
+BPF_CFLAGS += -DBERTH_LAYOUT_VERSION=$(LAYOUT)
+endif
 LDLIBS := $(shell pkg-config --libs $(PKGS))
 ifeq ($(SAN),1)
 CFLAGS_ALL += -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer

@@ -18,6 +18,7 @@
 #include "../../src/kernel/cgroup.h"
 #include "../../src/kernel/dataplane.h"
 #include "../../src/kernel/porttable.h"
+#include "../../src/kernel/portuses.h"
 #include "../../src/kernel/why.h"
 #include "../place.h"
 
@@ -133,7 +134,7 @@ int rig_attach(struct rig *rig, char **why)
 		return why_say(why, -errno, "%s: %m", rig->top);
 	bpf_object__for_each_program(program, rig->skel->obj)
 	{
-		if (program == rig->skel->progs.list_holders || program == rig->skel->progs.give_back)
+		if (bpf_program__type(program) == BPF_PROG_TYPE_SCHED_CLS || program == rig->skel->progs.list_holders)
 			continue;
 		struct bpf_link *link = bpf_program__type(program) == BPF_PROG_TYPE_TRACING
 						? bpf_program__attach(program)

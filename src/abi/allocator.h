@@ -17,6 +17,7 @@
 #include <linux/types.h>
 
 #include "slice.h"
+#include "takeover.h"
 
 #define POLICIES_MAX 1024u
 #define POLICY_SLICES_MAX 32u
@@ -181,19 +182,30 @@ struct avoid_ports {
 	__u64 words[65536 / 64];
 };
 
-/* A port in the table and whose it is: how the scrub and its programs talk. */
-struct port_holder {
-	struct ports_key key;
-	__u32 port; /* host byte order */
-};
-
 enum holding {
 	HOLDS_NOTHING,
 	HOLDS_ENTRY, /* a port in the table */
 	HOLDS_PROBE, /* a bit in `port_probes` */
+	HOLDS_CLAIM, /* a port towards everybody; of struct port_holder alone */
 };
 
-/* What a socket holds; in socket storage. */
+/*
+ * One thing that a socket holds: how the agent's scrub and takeover talk with their programs. Of a claim the key has
+ * egress address, protocol and chunk.
+ */
+struct port_holder {
+	struct ports_key key;
+	__u16 port; /* host byte order */
+	__u16 holding; /* enum holding */
+	/* The rest is not known of what was found in the table. */
+	__u32 policy;
+	__u32 counted; /* 1: among the port's users */
+};
+
+/* What makes it the same thing. */
+#define PORT_HOLDER_ID_SIZE (sizeof(struct ports_key) + 4)
+
+/* What a socket holds; in socket storage. The same in every version (abi/takeover.h). */
 struct socket_state {
 	__u32 policy; /* recorded at creation */
 	__u32 held; /* enum holding: what `port` under `key` is to this socket; taken back once, with an exchange */
@@ -204,7 +216,9 @@ struct socket_state {
 	struct uses_key claim;
 	__u16 claimed_port;
 	__u8 foreign; /* 1: of another network namespace than the agent's, where egress addresses are not local */
-	__u8 reserved;
+	__u8 reserved[25];
 };
+
+_Static_assert(sizeof(struct socket_state) == SOCKET_STATE_SIZE, "the same for every version");
 
 #endif

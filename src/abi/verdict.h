@@ -62,7 +62,9 @@
 	/* allocator: further refusals */ \
 	X(38, REFUSED_NETNS,       "refused_netns",       "socket of another network namespace (EPERM)") \
 	/* listeners */ \
-	X(39, STRAY_LISTENER,      "stray_listener",      "listens on an egress address, where no connection arrives")
+	X(39, STRAY_LISTENER,      "stray_listener",      "listens on an egress address, where no connection arrives") \
+	/* while another version takes over */ \
+	X(40, REFUSED_TAKEOVER,    "refused_takeover",    "another version takes over just now: ports are closed (EADDRNOTAVAIL)")
 /* clang-format on */
 
 enum verdict {

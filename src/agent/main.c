@@ -106,7 +106,9 @@ static int open_dataplane(struct agent *agent)
 			name_what_is_missing(agent);
 	} else {
 		log_line(LOG_NOTICE, "data plane is loaded, its maps %s",
-			 dataplane_adopted(agent->dataplane) ? "adopted from an earlier run" : "are new");
+			 dataplane_taking_over(agent->dataplane) ? "are new: another version's are taken over"
+			 : dataplane_adopted(agent->dataplane)   ? "adopted from an earlier run"
+								 : "are new");
 	}
 	free(why);
 	return err;

@@ -59,12 +59,16 @@ static int write_tables(struct agent *agent)
 
 static int attach_allocator(struct agent *agent)
 {
+	bool taking_over = dataplane_taking_over(agent->dataplane);
 	char *why = NULL;
 	int err;
 
 	if (agent->allocator_attached)
 		return 0;
 	err = dataplane_allocator_attach(agent->dataplane, &why);
+	if (!err && taking_over)
+		log_line(LOG_NOTICE, "another version's data plane is taken over; ports were closed for %.1f ms",
+			 (double)dataplane_takeover_ns(agent->dataplane) / 1e6);
 	problems_settle(&agent->problems, "allocator", err, why);
 	agent->allocator_attached = err == 0;
 	return err;
@@ -145,6 +149,9 @@ static void stand_aside(struct agent *agent)
 		 agent->options.server, agent->state->fleet->name);
 	problems_set(&agent->problems, "fleet", text);
 	routes_withdraw(agent);
+	/* The tables that packets and programs go by are another version's: no new connections then. */
+	if (dataplane_taking_over(agent->dataplane))
+		dataplane_close_gate(agent->dataplane);
 	err = policies_trim(agent);
 	if (!err)
 		err = free_own_slices(agent);
@@ -159,7 +166,9 @@ static void wait_for_fleet(struct agent *agent)
 	char text[256];
 
 	snprintf(text, sizeof(text), "nothing was applied to %s yet: berth apply FILE%s", agent->options.store,
-		 dataplane_adopted(agent->dataplane) ? "; what is loaded goes on" : "");
+		 dataplane_adopted(agent->dataplane) || dataplane_taking_over(agent->dataplane)
+			 ? "; what is loaded goes on"
+			 : "");
 	problems_set(&agent->problems, "fleet", text);
 }
 
@@ -173,8 +182,9 @@ static void prepare_host(struct agent *agent)
 		err = -EIO;
 	if (runs_reconcile(agent))
 		err = -EIO;
-	/* One policy that can't be written is no reason to leave all others unjudged. */
-	if (attach_allocator(agent))
+	/* One policy that can't be written is no reason to leave all others unjudged, but one to leave what judges now.
+	 */
+	if ((err && dataplane_taking_over(agent->dataplane)) || attach_allocator(agent))
 		err = -EIO;
 	agent->incomplete = err != 0;
 	agent->addresses_changed = false;

@@ -287,6 +287,10 @@ int runs_begin(struct agent *agent, const char *cgroup, const char *text, uint32
 		*why = strdup("the agent has no fleet that it is in yet: see berth show servers");
 		return -EAGAIN;
 	}
+	if (dataplane_taking_over(agent->dataplane)) {
+		*why = strdup("the data plane of another version is being taken over: try again in a moment");
+		return -EAGAIN;
+	}
 	err = resolve(agent, text, &selector, why);
 	if (err)
 		return err;

@@ -148,6 +148,8 @@ static __always_inline int bind_choose(struct bpf_sock_addr *ctx, struct socket_
 		return 0; /* a server's */
 	if (!*port && port_is_left_to_connect(ctx))
 		return 0;
+	if (gate_is_closed())
+		return -ESHUTDOWN;
 	found = *port ? claim_exactly(&search, *addr, *port) : claim_search(&search, *addr);
 	if (found < 0)
 		return found;
@@ -206,6 +208,8 @@ static __always_inline int bind_judge(struct bpf_sock_addr *ctx, __be32 *addr, _
 	ret = bind_choose(ctx, socket, &attempt, addr, port);
 	if (ret == -ESRCH)
 		return refuse(&attempt, VERDICT_REFUSED_NO_POLICY, -EPERM), ret;
+	if (ret == -ESHUTDOWN)
+		return refuse(&attempt, VERDICT_REFUSED_TAKEOVER, -EADDRNOTAVAIL), ret;
 	if (ret == -EADDRNOTAVAIL)
 		return refuse(&attempt, VERDICT_REFUSED_NO_SLICE, ret), ret;
 	if (ret < 0)

@@ -214,6 +214,8 @@ static __always_inline int connect_judge(struct bpf_sock_addr *ctx, const struct
 	search.wish.key.proto = udp ? IPPROTO_UDP : IPPROTO_TCP;
 	if (!udp)
 		mss_limit(ctx, mss);
+	if (gate_is_closed())
+		return refuse(&attempt, VERDICT_REFUSED_TAKEOVER, -EADDRNOTAVAIL);
 	if (port)
 		return connect_bound(ctx, socket, &search, port, &attempt);
 	return connect_unbound(ctx, socket, &search, policy, &attempt);

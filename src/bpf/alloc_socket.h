@@ -19,6 +19,14 @@ struct {
 	__type(value, struct socket_state);
 } sockets SEC(".maps");
 
+/* Of all versions that are attached. */
+struct gate gate SEC(".data.gate");
+
+static __always_inline bool gate_is_closed(void)
+{
+	return *(volatile __u32 *)&gate.closed;
+}
+
 /* Cookie of the agent's network namespace; 0: not known, and then no socket is told to be of another one. */
 volatile __u64 home_netns SEC(".data.home_netns");
 

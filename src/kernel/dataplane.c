@@ -31,6 +31,12 @@ static const char *shared_name(const struct bpf_map *map)
 	return strncmp(name, TABLE_PREFIX, strlen(TABLE_PREFIX)) ? NULL : name + strlen(TABLE_PREFIX);
 }
 
+/* Those that every layout has (abi/takeover.h). */
+static bool is_common(const char *name)
+{
+	return strcmp(name, "sockets") == 0 || strcmp(name, "gate") == 0;
+}
+
 static struct shared_map *map_find(const struct dataplane *dp, const char *name)
 {
 	for (size_t i = 0; i < dp->map_count; i++)
@@ -95,7 +101,7 @@ static int map_share(struct dataplane *dp, struct bpf_map *map, char **why)
 	if (!name)
 		return 0;
 	shared = map_find(dp, name);
-	if (!shared && dp->adopted) {
+	if (!shared && (dp->adopted || (dp->taking_over && is_common(name)))) {
 		err = map_adopt(dp, name);
 		if (err < 0)
 			return why_say(why, err, "cannot open the pinned map %s: %s", name, strerror(-err));
@@ -178,25 +184,26 @@ static int objects_load(struct dataplane *dp, uint32_t destinations, char **why)
 	return err;
 }
 
-/* Pins all maps in a directory aside, which then takes its name in one step. */
+/* Pins all maps in a directory aside, which then takes its name in one step; when another version is taken over, later.
+ */
 static int maps_pin(struct dataplane *dp, char **why)
 {
 	char aside[PATH_MAX] = "", path[PATH_MAX] = "";
 	int err;
 
-	err = bpffs_remove_all(dp->bpffs, "maps-new");
+	err = bpffs_remove_all(dp->bpffs, DIR_MAPS_ASIDE);
 	if (!err)
-		err = bpffs_path(aside, sizeof(aside), dp->bpffs, "maps-new", "");
+		err = bpffs_path(aside, sizeof(aside), dp->bpffs, DIR_MAPS_ASIDE, "");
 	if (!err && mkdir(aside, 0700) < 0)
 		err = -errno;
 	for (size_t i = 0; !err && i < dp->map_count; i++) {
-		err = bpffs_path(path, sizeof(path), dp->bpffs, "maps-new", dp->maps[i].name);
+		err = bpffs_path(path, sizeof(path), dp->bpffs, DIR_MAPS_ASIDE, dp->maps[i].name);
 		if (!err && bpf_obj_pin(dp->maps[i].fd, path) < 0)
 			err = -errno;
 	}
-	if (!err)
+	if (!err && !dp->taking_over)
 		err = bpffs_path(path, sizeof(path), dp->bpffs, "maps", "");
-	if (!err && rename(aside, path) < 0)
+	if (!err && !dp->taking_over && rename(aside, path) < 0)
 		err = -errno;
 	return err ? why_say(why, err, "cannot pin the maps in %s: %s", dp->bpffs, strerror(-err)) : 0;
 }
@@ -247,13 +254,17 @@ static int adoption_decide(struct dataplane *dp, char **why)
 			return why_say(why, err, "cannot read %s: %s", path, strerror(-err));
 	}
 	dp->adopted = layout == BERTH_LAYOUT_VERSION;
-	if (layout && !dp->adopted)
+	dp->taking_over = layout >= BERTH_LAYOUT_TAKEOVER && !dp->adopted;
+	if (layout && !dp->adopted && !dp->taking_over)
 		return why_say(why, -ENOTSUP,
 			       "%s holds tables of layout %u, this version has %u: take them down with "
 			       "`berth detach` first",
 			       dp->bpffs, layout, BERTH_LAYOUT_VERSION);
-	if (dp->adopted)
-		return 0;
+	if (dp->adopted || dp->taking_over) {
+		/* What a takeover left that was cut short, on either side of its last step. */
+		err = bpffs_remove_all(dp->bpffs, DIR_MAPS_ASIDE);
+		return err ? why_say(why, err, "cannot clear %s/%s: %s", dp->bpffs, DIR_MAPS_ASIDE, strerror(-err)) : 0;
+	}
 	err = bpffs_remove_all(dp->bpffs, "maps");
 	return err ? why_say(why, err, "cannot clear %s/maps: %s", dp->bpffs, strerror(-err)) : 0;
 }
@@ -300,6 +311,8 @@ static int tables_map(struct dataplane *dp, char **why)
 		err = table_map(dp, "hops", sizeof(*dp->hops), (void **)&dp->hops, why);
 	if (!err)
 		err = table_map(dp, "members", sizeof(*dp->members), (void **)&dp->members, why);
+	if (!err)
+		err = table_map(dp, "gate", sizeof(*dp->gate), (void **)&dp->gate, why);
 	return err;
 }
 
@@ -346,6 +359,11 @@ int dataplane_open(const struct dataplane_options *options, struct dataplane **r
 		return err;
 	}
 	dataplane_tables_measure(dp);
+	err = takeover_recover(dp, why);
+	if (err) {
+		dataplane_close(dp);
+		return err;
+	}
 	*ret = dp;
 	return 0;
 }
@@ -366,6 +384,11 @@ void dataplane_close(struct dataplane *dp)
 	free(dp->bpffs);
 	free(dp->cgroup_root);
 	free(dp);
+}
+
+bool dataplane_taking_over(const struct dataplane *dp)
+{
+	return dp->taking_over;
 }
 
 bool dataplane_adopted(const struct dataplane *dp)

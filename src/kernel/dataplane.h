@@ -38,14 +38,24 @@ struct dataplane_options {
 
 /*
  * Loads the programs onto pinned maps, which are made when there are none: aside, then renamed in as a whole.
- * Attaches nothing. -EBUSY: another process holds this directory; -ENOTSUP: pinned maps of another layout, take them
- * down with `berth detach` first; -EPERM; what the kernel said to a program.
+ * Attaches nothing. -EBUSY: another process holds this directory; -ENOTSUP: pinned maps of a layout before
+ * BERTH_LAYOUT_TAKEOVER, take them down with `berth detach` first; -EPERM; what the kernel said to a program.
+ *
+ * Pinned maps of another layout are taken over: new ones are made beside them, and written like any. The other
+ * version's programs go on with their own until dataplane_allocator_attach(), before which tables, hops and policies
+ * have to be complete, and forwarder and guard attached.
  */
 int dataplane_open(const struct dataplane_options *options, struct dataplane **ret, char **why);
 /* Leaves everything that is pinned or attached as it is. NULL is fine. */
 void dataplane_close(struct dataplane *dp);
 /* True when the maps were there before dataplane_open(). */
 bool dataplane_adopted(const struct dataplane *dp);
+/* True while another version's programs act on maps that are not ours. */
+bool dataplane_taking_over(const struct dataplane *dp);
+/* How long nobody was given a port, ns; 0: this process has taken nothing over. */
+uint64_t dataplane_takeover_ns(const struct dataplane *dp);
+/* While taking over: the other version's programs give out no port any more. For good, unless the takeover ends. */
+void dataplane_close_gate(struct dataplane *dp);
 
 /*
  * Tables of the forwarder. tables_read gives what the kernel has now, for tables_compile's `loaded` (free with

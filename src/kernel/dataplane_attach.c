@@ -328,6 +328,7 @@ int dataplane_allocator_attach(struct dataplane *dp, char **why)
 		err = -errno;
 	if (err)
 		return why_say(why, err, "%s is no cgroup2 directory: %s", dp->cgroup_root, strerror(-err));
+	err = takeover_begin(dp, why);
 	/* What gives ports back comes before what takes them. */
 	for (int tracing = 1; !err && tracing >= 0; tracing--) {
 		bpf_object__for_each_program(program, dp->objects[OBJECT_ALLOCATOR])
@@ -349,7 +350,7 @@ int dataplane_allocator_attach(struct dataplane *dp, char **why)
 			why_say(why, err, "cannot remove an older version's links in %s/links: %s", dp->bpffs,
 				strerror(-err));
 	}
-	return err;
+	return err ? err : takeover_end(dp, why);
 }
 
 int dataplane_allocator_detach(struct dataplane *dp, char **why)

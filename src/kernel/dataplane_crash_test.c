@@ -34,6 +34,7 @@
 #define SLICE_FIRST 4096
 #define ROUNDS 30
 #define TABLE_ROUNDS 20
+#define TAKEOVER_ROUNDS 12
 
 static char cgroup_dir[256];
 static uint32_t net0;
@@ -147,8 +148,9 @@ static int agent_start(struct dataplane **ret, char **why)
 
 static bool changes_something(uint64_t number)
 {
-	static const uint64_t numbers[] = {SYS_bpf,   SYS_rename, SYS_mkdir,   SYS_rmdir, SYS_unlink, SYS_move_mount,
-					   SYS_flock, SYS_sendto, SYS_sendmsg, SYS_mmap,  SYS_close,  SYS_membarrier};
+	static const uint64_t numbers[] = {SYS_bpf,        SYS_rename,     SYS_mkdir,    SYS_rmdir,   SYS_unlink,
+					   SYS_move_mount, SYS_flock,      SYS_sendto,   SYS_sendmsg, SYS_mmap,
+					   SYS_close,      SYS_membarrier, SYS_renameat2};
 
 	for (size_t i = 0; i < sizeof(numbers) / sizeof(*numbers); i++)
 		if (numbers[i] == number)
@@ -261,6 +263,48 @@ static void a_start_that_was_cut_short(void **state)
 	assert_true(round >= ROUNDS - 1);
 }
 
+/* From now on the pins are another version's; or this one's again. */
+static void layout_set(uint32_t layout)
+{
+	struct forwarder_config config;
+	const uint32_t key = 0;
+	int fd = bpf_obj_get(BPFFS "/maps/config");
+
+	assert_true(fd >= 0);
+	assert_int_equal(bpf_map_lookup_elem(fd, &key, &config), 0);
+	config.layout = layout;
+	assert_int_equal(bpf_map_update_elem(fd, &key, &config, BPF_ANY), 0);
+	close(fd);
+}
+
+/* A takeover that is killed is finished by the next agent, or undone by one of the version before. */
+static void a_takeover_that_was_cut_short(void **state)
+{
+	const char *text = getenv("BERTH_CRASH_STEP");
+	unsigned calls, step, at, round = 0;
+
+	NEED_SANDBOX();
+	assert_works();
+	layout_set(BERTH_LAYOUT_VERSION + 1);
+	calls = agent_start_killed(UINT_MAX);
+	assert_true(calls > TAKEOVER_ROUNDS);
+	step = text ? (unsigned)strtoul(text, NULL, 10) : calls / TAKEOVER_ROUNDS;
+	srandom((unsigned)time(NULL));
+	for (at = text ? 0 : (unsigned)random() % step; at < calls; at += step, round++) {
+		bool back = round % 2;
+
+		layout_set(BERTH_LAYOUT_VERSION + 1);
+		print_message("taking over, killed at call %u%s\n", at, back ? ", and back" : "");
+		agent_start_killed(at);
+		if (back)
+			layout_set(BERTH_LAYOUT_VERSION);
+		assert_works();
+		assert_int_not_equal(access(BPFFS "/maps-new", F_OK), 0);
+	}
+	assert_true(round >= TAKEOVER_ROUNDS - 1);
+	take_down();
+}
+
 /* Writes one set of tables and the other in turn, until it is killed. */
 static void tables_write_for_ever(void)
 {
@@ -320,6 +364,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_start_that_was_cut_short),
 		cmocka_unit_test(a_write_that_was_cut_short),
+		cmocka_unit_test(a_takeover_that_was_cut_short),
 	};
 
 	return cmocka_run_group_tests(tests, set_up, tear_down);

@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "dataplane_private.h"
-#include "porttable.h"
+#include "portuses.h"
 
 /* The longest key of a map here is a path. */
 #define KEY_MAX sizeof(struct cgroup_path)

@@ -21,8 +21,8 @@
 /* Where membarrier(2) has no global command (nohz_full); packets are handled in far less. */
 #define GRACE_FALLBACK_NS (50 * 1000 * 1000)
 
-/* Until every program that runs now has ended: MEMBARRIER_CMD_GLOBAL is synchronize_rcu() for anybody. */
-static void grace_period(struct dataplane *dp)
+/* MEMBARRIER_CMD_GLOBAL is synchronize_rcu() for anybody. */
+void grace_period(struct dataplane *dp)
 {
 	const struct timespec pause = {.tv_nsec = GRACE_FALLBACK_NS};
 

@@ -173,7 +173,7 @@ static void refuses_another_layout(void **state)
 	fd = bpf_obj_get(BPFFS "/maps/config");
 	assert_int_equal(bpf_map_lookup_elem(fd, &key, &config), 0);
 	assert_int_equal(config.layout, BERTH_LAYOUT_VERSION);
-	config.layout++;
+	config.layout = BERTH_LAYOUT_TAKEOVER - 1;
 	assert_int_equal(bpf_map_update_elem(fd, &key, &config, BPF_ANY), 0);
 	close(fd);
 	dp = NULL;

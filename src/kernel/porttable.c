@@ -3,7 +3,6 @@
 
 #include <bpf/bpf.h>
 #include <errno.h>
-#include <netinet/in.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <string.h>
@@ -46,74 +45,6 @@ int port_table_size(struct bpf_object *object, uint32_t destinations)
 	if (!err)
 		err = map_resize(object, bitmap_form.name, table.bitmaps);
 	return err ? err : map_resize(object, "free_bitmaps", table.bitmaps);
-}
-
-static int uses_make(int uses, const struct policy_slice *slice, uint8_t proto)
-{
-	static const struct port_uses fresh;
-	uint32_t last = (slice->first + slice->count - 1) >> CHUNK_SHIFT;
-
-	for (uint32_t chunk = slice->first >> CHUNK_SHIFT; slice->count && chunk <= last; chunk++) {
-		const struct uses_key key = {.egress = slice->addr, .proto = proto, .chunk = (uint8_t)chunk};
-
-		if (bpf_map_update_elem(uses, &key, &fresh, BPF_NOEXIST) < 0 && errno != EEXIST)
-			return -errno;
-	}
-	return 0;
-}
-
-int port_uses_make(int uses, const struct policy *policy)
-{
-	int err = 0;
-
-	for (size_t i = 0; !err && i < POLICY_SLICES_MAX && i < policy->slice_count; i++) {
-		err = uses_make(uses, &policy->slices[i], IPPROTO_TCP);
-		if (!err)
-			err = uses_make(uses, &policy->slices[i], IPPROTO_UDP);
-	}
-	return err;
-}
-
-static bool slice_in(const struct policy_slice *slice, const struct uses_key *key)
-{
-	return slice->addr == key->egress && slice->count && slice->first >> CHUNK_SHIFT <= key->chunk &&
-	       (slice->first + slice->count - 1) >> CHUNK_SHIFT >= key->chunk;
-}
-
-static bool uses_wanted(const struct uses_key *key, const struct policy *policies, size_t count)
-{
-	for (size_t i = 0; i < count; i++)
-		for (size_t s = 0; s < POLICY_SLICES_MAX && s < policies[i].slice_count; s++)
-			if (slice_in(&policies[i].slices[s], key))
-				return true;
-	return false;
-}
-
-/* Nobody takes a port of a slice that no policy has: what is unused stays unused. */
-static int uses_remove(int uses, const struct uses_key *key)
-{
-	static const struct port_uses unused;
-	struct port_uses now;
-
-	if (bpf_map_lookup_elem(uses, key, &now) < 0)
-		return errno == ENOENT ? 0 : -errno;
-	if (memcmp(&now, &unused, sizeof(now)))
-		return 0;
-	return bpf_map_delete_elem(uses, key) < 0 && errno != ENOENT ? -errno : 0;
-}
-
-int port_uses_sweep(int uses, const struct policy *policies, size_t count)
-{
-	struct uses_key key, next, *at = NULL;
-	int err = 0;
-
-	while (!err && bpf_map_get_next_key(uses, at, &next) == 0) {
-		if (at && !uses_wanted(at, policies, count))
-			err = uses_remove(uses, at);
-		key = next;
-		at = &key;
-	}
-	return !err && at && !uses_wanted(at, policies, count) ? uses_remove(uses, at) : err;
 }
 
 struct reading {

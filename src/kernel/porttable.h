@@ -18,14 +18,6 @@
  */
 int port_table_size(struct bpf_object *object, uint32_t destinations);
 
-/*
- * Makes what counts the users of the ports of a policy's slices, where it is not there already; by the descriptor of
- * `port_uses`. Before the policy is written: ports without it cannot be claimed. -E2BIG: USES_MAX are there; -errno.
- */
-int port_uses_make(int uses, const struct policy *policy);
-/* Removes what nobody uses and none of the policies has a slice of. -errno. */
-int port_uses_sweep(int uses, const struct policy *policies, size_t count);
-
 /* A negative return ends the reading. */
 typedef int port_entry_visit(void *arg, const struct port_entry *entry);
 

@@ -2,8 +2,9 @@
 /*
  * DOC: the scrub
  *
- * Gives back ports that the allocator's table has in use and no socket holds. In normal life there are none: the hooks
- * see every socket's end. It is there for what nobody thought of, and for what was lost while programs were detached.
+ * Gives back ports that the allocator's tables have in use, or claimed, and no socket holds. In normal life there are
+ * none: the hooks see every socket's end. It is there for what nobody thought of, and for what was lost while programs
+ * were detached.
  *
  * A pass reads the table first and the sockets then. A port that no socket holds may have been given back in between,
  * or taken by a socket that has not noted it yet. So one is given back only when two passes find it, which the caller

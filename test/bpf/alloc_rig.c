@@ -22,6 +22,7 @@
 
 #include "../../src/kernel/netns.h"
 #include "../../src/kernel/porttable.h"
+#include "../../src/kernel/portuses.h"
 
 #define CASE_SECONDS 30
 #define SETTLE_TRIES 200
@@ -410,7 +411,7 @@ static void rig_attach(struct rig *rig)
 	{
 		struct bpf_link *link;
 
-		if (program == rig->skel->progs.list_holders || program == rig->skel->progs.give_back)
+		if (bpf_program__type(program) == BPF_PROG_TYPE_SCHED_CLS || program == rig->skel->progs.list_holders)
 			continue;
 		link = bpf_program__type(program) == BPF_PROG_TYPE_TRACING ? bpf_program__attach(program)
 									   : bpf_program__attach_cgroup(program, fd);
