@@ -23,6 +23,8 @@ _SYSCTLS = {
 _FORWARDING = {"net.ipv4.ip_forward": 1, "net.ipv6.conf.all.forwarding": 1}
 # Tests send more errors a second than a router should.
 _NO_ICMP_LIMIT = {"net.ipv4.icmp_ratelimit": 0, "net.ipv6.icmp.ratelimit": 0}
+# 1: as a client, the kernel's default; 2: as a server.
+_FAST_OPEN = {"net.ipv4.tcp_fastopen": 3}
 _MANY_CONNECTIONS = {"net.core.somaxconn": 16384, "net.ipv4.tcp_max_syn_backlog": 16384}
 
 
@@ -42,7 +44,7 @@ def _sysctls(node):
     if node.kind in (INTERNET, ORIGIN):
         settings |= _NO_ICMP_LIMIT
     if node.kind == ORIGIN:
-        settings |= _MANY_CONNECTIONS
+        settings |= _MANY_CONNECTIONS | _FAST_OPEN
     return " ".join(f"{name}={value}" for name, value in settings.items())
 
 
