@@ -95,10 +95,21 @@ static void policy_key(const struct fleet *fleet, size_t i, char key[KEY_MAX])
 	snprintf(key, KEY_MAX, "%s", fleet->policies[i].name);
 }
 
+static bool accounts_same(const struct fleet_accounts *a, const struct fleet_accounts *b)
+{
+	if (a->count != b->count)
+		return false;
+	for (size_t i = 0; i < a->count; i++)
+		if (strcmp(a->items[i], b->items[i]))
+			return false;
+	return true;
+}
+
 static bool policy_lists_same(const struct fleet_policy *a, const struct fleet_policy *b)
 {
 	if (a->except_count != b->except_count || a->serve_count != b->serve_count ||
-	    a->fallback_count != b->fallback_count)
+	    a->fallback_count != b->fallback_count || !accounts_same(&a->users, &b->users) ||
+	    !accounts_same(&a->groups, &b->groups))
 		return false;
 	for (size_t i = 0; i < a->fallback_count; i++)
 		if (selector_compare(&a->fallback[i], &b->fallback[i]))

@@ -43,6 +43,15 @@ static json_t *serves_json(const struct fleet_policy *policy)
 	return list;
 }
 
+static json_t *accounts_json(const struct fleet_accounts *accounts)
+{
+	json_t *list = json_array();
+
+	for (size_t i = 0; i < accounts->count; i++)
+		json_array_append_new(list, json_string(accounts->items[i]));
+	return list;
+}
+
 static json_t *fallbacks_json(const struct fleet_policy *policy)
 {
 	json_t *list = json_array();
@@ -60,13 +69,14 @@ static json_t *policy_json(const struct fleet_policy *policy)
 {
 	char *select = selector_format(&policy->select);
 	json_t *object =
-		select ? json_pack("{s:s, s:s?, s:I, s:s, s:o, s:s, s:s, s:s, s:i, s:i, s:o, s:o}", "name",
+		select ? json_pack("{s:s, s:s?, s:I, s:s, s:o, s:s, s:s, s:s, s:i, s:i, s:o, s:o, s:{s:o, s:o}}", "name",
 				   policy->name, "cgroup", policy->cgroup, "mark", (json_int_t)policy->mark, "select",
 				   select, "fallback", fallbacks_json(policy), "address", choice_name(policy->address),
 				   "unconnected_udp", unconnected_name(policy->unconnected_udp), "other_netns",
 				   other_netns_name(policy->other_netns), "slices", (int)policy->slices, "destinations",
 				   (int)policy->destinations, "except", excepts_json(policy), "serve",
-				   serves_json(policy))
+				   serves_json(policy), "allow", "users", accounts_json(&policy->users), "groups",
+				   accounts_json(&policy->groups))
 		       : NULL;
 
 	free(select);
@@ -105,17 +115,34 @@ static void selectors_cell(struct table *table, const struct fleet_policy *polic
 	free(text);
 }
 
+/* "jan, group crew"; "-": root alone. */
+static void allowed_cell(struct table *table, const struct fleet_policy *policy)
+{
+	char *text = NULL;
+	size_t size;
+	FILE *out = open_memstream(&text, &size);
+
+	for (size_t i = 0; out && i < policy->users.count; i++)
+		fprintf(out, "%s%s", i ? ", " : "", policy->users.items[i]);
+	for (size_t i = 0; out && i < policy->groups.count; i++)
+		fprintf(out, "%sgroup %s", i || policy->users.count ? ", " : "", policy->groups.items[i]);
+	if (out)
+		fclose(out);
+	table_cell(table, "%s", !text ? "?" : *text ? text : "-");
+	free(text);
+}
+
 int show_policies(const struct state *state, const struct arguments *arguments)
 {
 	static const struct table_column columns[] = {
 		{"POLICY", false},          {"SELECT", false},      {"SLICES", true}, {"ADDRESS", false},
-		{"UNCONNECTED UDP", false}, {"OTHER NETNS", false}, {"MARK", true},   {"CGROUP", false},
+		{"UNCONNECTED UDP", false}, {"OTHER NETNS", false}, {"MARK", true},   {"ALLOW", false}, {"CGROUP", false},
 	};
 	struct table *table;
 
 	if (arguments->json)
 		return print_json(state->fleet);
-	table = table_new(columns, 8);
+	table = table_new(columns, sizeof(columns) / sizeof(columns[0]));
 	for (size_t i = 0; i < state->fleet->policy_count; i++) {
 		const struct fleet_policy *policy = &state->fleet->policies[i];
 
@@ -129,6 +156,7 @@ int show_policies(const struct state *state, const struct arguments *arguments)
 			table_cell(table, "%u", policy->mark);
 		else
 			table_cell(table, "-");
+		allowed_cell(table, policy);
 		table_cell(table, "%s", policy->cgroup ? policy->cgroup : "-");
 	}
 	return table_print(table, stdout) ? VERB_FAILED : VERB_DONE;

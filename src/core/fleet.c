@@ -71,6 +71,31 @@ const uint16_t *fleet_avoid_default(size_t *count)
 	return ports;
 }
 
+bool fleet_account_number(const char *text, uint32_t *ret)
+{
+	uint64_t number = 0;
+
+	if (!*text || (text[0] == '0' && text[1]))
+		return false;
+	for (const char *at = text; *at; at++) {
+		if (*at < '0' || *at > '9' || at - text > 9)
+			return false;
+		number = number * 10 + (uint64_t)(*at - '0');
+	}
+	if (number >= UINT32_MAX)
+		return false;
+	if (ret)
+		*ret = (uint32_t)number;
+	return true;
+}
+
+static void accounts_free(struct fleet_accounts *accounts)
+{
+	for (size_t i = 0; i < accounts->count; i++)
+		free(accounts->items[i]);
+	free(accounts->items);
+}
+
 static void policy_free(struct fleet_policy *policy)
 {
 	free(policy->name);
@@ -81,6 +106,8 @@ static void policy_free(struct fleet_policy *policy)
 	free(policy->fallback);
 	free(policy->except);
 	free(policy->serve);
+	accounts_free(&policy->users);
+	accounts_free(&policy->groups);
 }
 
 void fleet_free(struct fleet *fleet)

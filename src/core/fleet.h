@@ -25,6 +25,8 @@
 #define FLEET_COOLING_DEFAULT 240
 
 #define FLEET_FALLBACKS_MAX 7u /* of a policy */
+#define FLEET_ALLOWED_MAX 128u /* users and groups that all policies together allow */
+#define FLEET_ACCOUNT_MAX 63u /* characters of the name of a user or group */
 
 #define FLEET_MTU_MIN 1280
 #define FLEET_MTU_MAX 9000
@@ -57,6 +59,12 @@ struct fleet_site {
 	size_t server_count;
 };
 
+/* Names of users or of groups, or their numbers as decimal text; none stands twice. */
+struct fleet_accounts {
+	char **items;
+	size_t count;
+};
+
 enum unconnected_udp { UNCONNECTED_DENY, UNCONNECTED_OWN_ADDRESS };
 enum address_choice { ADDRESS_STICKY, ADDRESS_SPREAD };
 enum other_netns { OTHER_NETNS_DENY, OTHER_NETNS_HOST_ADDRESS };
@@ -77,6 +85,7 @@ struct fleet_policy {
 	size_t except_count;
 	uint16_t *serve; /* UDP ports that serve */
 	size_t serve_count;
+	struct fleet_accounts users, groups; /* beside root, who may run commands under it */
 };
 
 struct fleet {
@@ -112,6 +121,10 @@ const struct fleet_addresses *fleet_find_address(const struct fleet *fleet, uint
 /* Source ports of UDP that networks filter, because answers of protocols that are abused to flood others come from
    them: fleet-file.md says which is what. */
 const uint16_t *fleet_avoid_default(size_t *count);
+
+/* Whether `text` is the number of a user or group, not a name; *ret may be NULL. The number that no account has (2^32 -
+   1) is none. */
+bool fleet_account_number(const char *text, uint32_t *ret);
 
 void fleet_free(struct fleet *fleet); /* NULL is fine */
 

@@ -136,6 +136,24 @@ static void check_policy_tables(struct reader *reader)
 	}
 }
 
+/* Each name is looked up on every server. */
+static void check_allowed(struct reader *reader)
+{
+	const struct fleet *fleet = reader->fleet;
+	size_t count = 0;
+
+	for (size_t i = 0; i < fleet->policy_count; i++) {
+		count += fleet->policies[i].users.count + fleet->policies[i].groups.count;
+		if (count > FLEET_ALLOWED_MAX) {
+			reader_fault(reader, node_member(reader->policies.items[i], "allow"),
+				     "the policies up to this one allow %zu users and groups, all together may allow "
+				     "%u: put users into a group",
+				     count, FLEET_ALLOWED_MAX);
+			return;
+		}
+	}
+}
+
 static bool selector_matches_any(const struct fleet *fleet, const struct selector *selector)
 {
 	for (size_t i = 0; i < fleet->addresses_count; i++)
@@ -263,6 +281,7 @@ void fleet_file_check(struct reader *reader)
 	check_limit(reader, &reader->sites, WRAP_SITE_ID_MAX, "sites");
 	check_limit(reader, &reader->policies, FLEET_POLICIES_MAX, "policies");
 	check_policy_tables(reader);
+	check_allowed(reader);
 	fleet_file_check_pools(reader);
 	check_unique_key(reader, &reader->sites, "name", "site name");
 	check_unique_key(reader, &reader->sites, "id", "site id");

@@ -218,6 +218,7 @@ void fleet_file_policy(struct reader *reader, const struct node *item, void *obj
 					      {"destinations", read_destinations, NULL},
 					      {"except", read_except, NULL},
 					      {"serve", read_serve, NULL},
+					      {"allow", fleet_file_allow, NULL},
 					      {0}};
 	struct fleet *fleet = object;
 	struct fleet_policy *policies;

@@ -12,7 +12,7 @@
 
 /* Keys of the fleet file's design that this version does not carry out. */
 static const char *const unsupported_keys[] = {
-	"allow", "announce", "evict_after", "inbound", "pinned", NULL,
+	"announce", "evict_after", "inbound", "pinned", NULL,
 };
 
 void reader_fault_at(struct reader *reader, size_t line, size_t column, const char *format, ...)

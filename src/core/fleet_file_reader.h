@@ -75,6 +75,8 @@ void fleet_file_pool(struct reader *reader, const struct node *item, void *objec
 void fleet_file_addresses(struct reader *reader, const struct node *item, void *object);
 void fleet_file_site(struct reader *reader, const struct node *item, void *object);
 void fleet_file_policy(struct reader *reader, const struct node *item, void *object);
+/* Reads a policy's `allow` into the policy that `object` points to. */
+void fleet_file_allow(struct reader *reader, const struct node *node, void *object);
 /* Reads every section into reader->fleet. */
 void fleet_file_sections(struct reader *reader, const struct node *root);
 /* What no section can see alone: names used twice, overlaps, selectors that match nothing, table limits. */

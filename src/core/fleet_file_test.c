@@ -168,6 +168,12 @@ static void every_key_is_read(void **state)
 	assert_int_equal(most->except[1].len, 32);
 	assert_int_equal(most->serve_count, 3);
 	assert_int_equal(most->serve[1], 65535);
+	assert_int_equal(all->users.count + all->groups.count, 0);
+	assert_int_equal(most->users.count, 3);
+	assert_string_equal(most->users.items[1], "4294967294");
+	assert_string_equal(most->users.items[2], "_a.b-c@example.com");
+	assert_int_equal(most->groups.count, 1);
+	assert_string_equal(most->groups.items[0], "0");
 	assert_int_equal(fleet->drain, 0);
 	assert_int_equal(fleet->cooling, 86400);
 	fleet_free(fleet);

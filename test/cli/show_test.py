@@ -68,7 +68,7 @@ def test_policies(applied):
     assert answer(applied, "show", "policies") == {"policies": [{
         "name": "crawler", "cgroup": "/system.slice/crawler.service", "mark": 0, "select": "country=DE", "fallback": [],
         "address": "sticky", "unconnected_udp": "deny", "other_netns": "deny", "slices": 1, "destinations": 0,
-        "except": [], "serve": []}]}
+        "except": [], "serve": [], "allow": {"users": [], "groups": []}}]}
 
 
 def test_a_policy_of_a_mark_alone_is_shown_and_compared(berth, fleet):
@@ -93,6 +93,20 @@ def test_fallbacks_are_shown_in_order_and_compared(berth, fleet):
     assert "country=DE, else *, else country=NL" in berth("show", "policies").stdout
     assert "crawler" not in berth("plan", written('"*"', "country=NL")).stdout
     assert "crawler" in berth("plan", written("country=NL", '"*"')).stdout
+
+
+def test_who_is_allowed_is_shown_and_compared(berth, fleet):
+    def written(allow):
+        return fleet(policies=["  - {name: crawler, cgroup: /c, select: country=DE%s}" % allow])
+
+    berth("apply", written(", allow: {users: [jan, 1000], groups: [crew]}"))
+    assert answer(berth, "show", "policies")["policies"][0]["allow"] == {"users": ["jan", "1000"], "groups": ["crew"]}
+    assert "jan, 1000, group crew" in berth("show", "policies").stdout
+    assert "crawler" not in berth("plan", written(", allow: {users: [jan, 1000], groups: [crew]}")).stdout
+    for other in ("", ", allow: {users: [jan, 1000]}", ", allow: {users: [jan, 1001], groups: [crew]}"):
+        assert "crawler" in berth("plan", written(other)).stdout
+    berth("apply", written(""))
+    assert [line.split()[-2:] for line in berth("show", "policies").stdout.splitlines()[1:]] == [["-", "/c"]]
 
 
 @pytest.mark.parametrize("subject", SUBJECTS[:5])
