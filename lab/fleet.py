@@ -11,6 +11,8 @@ WEB_ADDRESSES = (str(POOL[8]), str(POOL[9]))
 
 # SO_MARK of sockets that are under the policy `web` wherever they are made.
 WEB_MARK = 77
+# Of the policy `guest` alone, which user games and group staff may use: every Debian has both.
+GUEST_ADDRESS = str(POOL[24])
 
 # Policy: (its selector, further keys). Its cgroup is /NAME below the server's cgroup root.
 POLICIES = {
@@ -18,6 +20,7 @@ POLICIES = {
     "web": ("country=NL", f", mark: {WEB_MARK}"),
     "local": ("country=$site.country,product=local", ""),
     "wide": ("product=wide", ", address: spread, slices: 2, other_netns: host_address"),
+    "guest": ("product=guest", ", allow: {users: [games], groups: [staff]}"),
     "overflow": ("country=NL", ', fallback: ["country=DE,product=crawler"]'),
 }
 
@@ -26,6 +29,7 @@ _ADDRESSES = (
     (" - ".join(WEB_ADDRESSES), "country: NL, city: Amsterdam"),
     (f"{POOL[16]}", "country: DE, city: Frankfurt, product: local"),
     (f"{POOL[17]}", "country: NL, city: Amsterdam, product: local"),
+    (GUEST_ADDRESS, "country: FI, product: guest"),
     (f"{POOL[32]} - {POOL[35]}", "country: SE, product: wide"),
 )
 

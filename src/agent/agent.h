@@ -24,6 +24,7 @@
 #include "uplinks.h"
 
 struct control_server;
+struct lookups;
 struct refusals_heard;
 struct scrubber;
 
@@ -41,6 +42,7 @@ struct agent {
 	struct follow *follow;
 	struct control_server *control;
 	struct refusals_heard *refusals; /* NULL: events cannot be heard */
+	struct lookups *lookups; /* of the names that policies allow */
 	struct scrubber *scrubber; /* NULL: lost ports cannot be looked for */
 
 	struct state *state; /* newest from the store; NULL before the first */

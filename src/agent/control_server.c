@@ -2,6 +2,7 @@
 #include "control_server.h"
 
 #include <errno.h>
+#include <grp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,9 +12,10 @@
 
 #include "../control/control.h"
 #include "agent.h"
+#include "peer.h"
+#include "seats.h"
 #include "verbs.h"
 
-#define CONNECTIONS_MAX 64
 #define BACKLOG 16
 /* Bytes of replies that a peer may leave unread. */
 #define UNREAD_MAX (2 * CONTROL_FRAME_MAX)
@@ -22,7 +24,7 @@ struct connection {
 	uv_pipe_t pipe; /* first: a handle is its connection */
 	struct control_server *server;
 	struct control_decoder decoder;
-	struct ucred peer;
+	struct peer peer;
 	struct connection *next;
 };
 
@@ -30,7 +32,6 @@ struct control_server {
 	uv_pipe_t pipe;
 	struct agent *agent;
 	struct connection *connections;
-	unsigned count;
 };
 
 struct sending {
@@ -54,10 +55,8 @@ static void drop(struct connection *connection)
 		return;
 	while (*link && *link != connection)
 		link = &(*link)->next;
-	if (*link) {
+	if (*link)
 		*link = connection->next;
-		connection->server->count--;
-	}
 	uv_close((uv_handle_t *)&connection->pipe, connection_closed);
 }
 
@@ -118,12 +117,12 @@ static json_t *answer(struct connection *connection, const json_t *message)
 	json_t *reply;
 	int err = control_request_decode(message, &request, &why);
 
-	if (!err && control_verb_needs_root(request.verb) && connection->peer.uid != 0) {
+	if (!err && control_verb_needs_root(request.verb) && connection->peer.cred.uid != 0) {
 		err = -EPERM;
 		why = strdup("only root may ask that of the agent");
 	}
 	reply = err ? control_reply_error(err, why ? why : strerror(-err))
-		    : verb_answer(connection->server->agent, &request);
+		    : verb_answer(connection->server->agent, &request, &connection->peer);
 	free(why);
 	return reply;
 }
@@ -167,27 +166,36 @@ static void give_buffer(uv_handle_t *handle, size_t suggested, uv_buf_t *buffer)
 	buffer->len = buffer->base ? suggested : 0;
 }
 
-static int peer_of(struct connection *connection)
+static int find_peer(struct connection *connection)
 {
-	socklen_t size = sizeof(connection->peer);
 	uv_os_fd_t fd;
 	int err = uv_fileno((uv_handle_t *)&connection->pipe, &fd);
 
-	if (err)
-		return err;
-	return getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &connection->peer, &size) ? -errno : 0;
+	return err ? err : peer_find(fd, &connection->peer);
 }
 
-/* Peers that only hold their connections must not lock others out: the oldest goes. */
 static void make_room(struct control_server *server)
 {
-	struct connection *oldest = server->connections;
+	struct connection *connection = server->connections;
+	uid_t users[SEATS_MAX + 1];
+	size_t count = 0, clear;
 
-	if (server->count <= CONNECTIONS_MAX)
+	for (; connection && count < SEATS_MAX + 1; connection = connection->next)
+		users[count++] = connection->peer.cred.uid;
+	clear = seats_to_clear(users, count);
+	if (clear == count)
 		return;
-	while (oldest->next)
-		oldest = oldest->next;
-	drop(oldest);
+	connection = server->connections;
+	while (clear-- > 0)
+		connection = connection->next;
+	drop(connection);
+}
+
+static void put_in_front(struct control_server *server, struct connection *connection)
+{
+	connection->next = server->connections;
+	server->connections = connection;
+	make_room(server);
 }
 
 static void connected(uv_stream_t *stream, int status)
@@ -200,13 +208,23 @@ static void connected(uv_stream_t *stream, int status)
 	connection->server = server;
 	connection->decoder.limit = CONTROL_REQUEST_MAX;
 	uv_pipe_init(&server->agent->loop, &connection->pipe, 0);
-	connection->next = server->connections;
-	server->connections = connection;
-	server->count++;
-	make_room(server);
-	if (uv_accept(stream, (uv_stream_t *)&connection->pipe) || peer_of(connection) ||
-	    uv_read_start((uv_stream_t *)&connection->pipe, give_buffer, got))
+	if (uv_accept(stream, (uv_stream_t *)&connection->pipe) || find_peer(connection)) {
+		uv_close((uv_handle_t *)&connection->pipe, connection_closed);
+		return;
+	}
+	put_in_front(server, connection);
+	if (uv_read_start((uv_stream_t *)&connection->pipe, give_buffer, got))
 		drop(connection);
+}
+
+/* Everybody's who is in the group, where there is one; else root's alone. */
+static int set_mode(const char *path)
+{
+	const struct group *group = getgrnam(CONTROL_GROUP); /* before the loop runs: it may take its time */
+
+	if (group && chown(path, 0, group->gr_gid))
+		return -errno;
+	return chmod(path, group ? 0660 : 0600) ? -errno : 0;
 }
 
 static int listen_at(struct control_server *server, const char *path)
@@ -216,8 +234,8 @@ static int listen_at(struct control_server *server, const char *path)
 		return -errno;
 	int err = uv_pipe_bind(&server->pipe, path);
 
-	if (!err && chmod(path, 0660))
-		err = -errno;
+	if (!err)
+		err = set_mode(path);
 	return err ? err : uv_listen((uv_stream_t *)&server->pipe, BACKLOG, connected);
 }
 

@@ -6,7 +6,7 @@
 struct agent;
 struct control_server;
 
-/* Listens on RUN_DIR/berthd.sock (mode 0660). 0 or -errno. */
+/* Listens on RUN_DIR/berthd.sock: mode 0660 for group CONTROL_GROUP, 0600 where there is none. 0 or -errno. */
 int control_server_start(struct agent *agent, struct control_server **ret);
 /* Closes the socket and all connections, after what is being sent. NULL is fine. */
 void control_server_stop(struct control_server *server);

@@ -19,6 +19,7 @@
 #include "agent.h"
 #include "control_server.h"
 #include "log.h"
+#include "lookups.h"
 #include "reconcile.h"
 #include "refusals.h"
 #include "rundir.h"
@@ -117,25 +118,14 @@ static int open_dataplane(struct agent *agent)
 /* The agent's own connections (to the store) never wait for a policy, whatever cgroup the policy is for. */
 static void exempt_self(struct agent *agent)
 {
-	char line[4096], *dir = NULL;
-	FILE *file = fopen("/proc/self/cgroup", "re");
-	char *mount = NULL;
 	uint64_t self, root;
+	char *dir;
 
-	while (file && fgets(line, sizeof(line), file)) {
-		if (strncmp(line, "0::", 3) != 0)
-			continue;
-		line[strcspn(line, "\n")] = 0;
-		if (cgroup_mount_point(&mount) || asprintf(&dir, "%s%s", mount, line + 3) < 0)
-			break;
-		/* The root of the tree may be under a policy of its own: its entry is not ours to take. */
-		if (!cgroup_id(dir, &self) && !cgroup_id(agent->cgroup_root, &root) && self != root)
-			(void)dataplane_cgroup_write(agent->dataplane, self, POLICY_NONE);
-		break;
-	}
-	if (file)
-		(void)fclose(file);
-	free(mount);
+	if (cgroup_of_process(0, &dir))
+		return;
+	/* The root of the tree may be under a policy of its own: its entry is not ours to take. */
+	if (!cgroup_id(dir, &self) && !cgroup_id(agent->cgroup_root, &root) && self != root)
+		(void)dataplane_cgroup_write(agent->dataplane, self, POLICY_NONE);
 	free(dir);
 }
 
@@ -181,6 +171,7 @@ static void on_state(void *arg, struct state *state)
 	agent->state = state;
 	if (!report_stands(agent))
 		agent->applied = 0; /* the store lost it: say it again */
+	lookups_refresh(agent->lookups);
 	reconcile(agent);
 }
 
@@ -273,7 +264,10 @@ static void start_watching(struct agent *agent)
 static int start_serving(struct agent *agent)
 {
 	struct follow_hooks hooks = {.changed = on_state, .trouble = on_store_trouble, .arg = agent};
-	int err = control_server_start(agent, &agent->control);
+	int err = lookups_start(agent, &agent->lookups);
+
+	if (!err)
+		err = control_server_start(agent, &agent->control);
 
 	if (err) {
 		log_line(LOG_ERROR, "control socket in %s: %s", agent->options.run_dir, strerror(-err));
@@ -294,6 +288,8 @@ static void close_handles(struct agent *agent)
 	agent->control = NULL;
 	refusals_stop(agent->refusals);
 	agent->refusals = NULL;
+	lookups_stop(agent->lookups);
+	agent->lookups = NULL;
 	for (size_t i = 0; i < sizeof(handles) / sizeof(handles[0]); i++)
 		if (handles[i]->type != UV_UNKNOWN_HANDLE && !uv_is_closing(handles[i]))
 			uv_close(handles[i], NULL);

@@ -246,6 +246,11 @@ static const struct fleet_policy *find_policy(const struct fleet *fleet, uint32_
 	return NULL;
 }
 
+bool policy_in_fleet(const struct agent *agent, uint32_t id)
+{
+	return agent->state && find_policy(agent->state->fleet, id);
+}
+
 static bool path_wanted(const struct agent *agent, const struct dataplane_path *entry)
 {
 	const struct fleet_policy *policy = find_policy(agent->state->fleet, entry->policy);
@@ -269,10 +274,13 @@ static bool cgroup_wanted(const struct agent *agent, const struct dataplane_cgro
 	uint64_t cgroup;
 	bool same;
 
-	if (entry->policy == POLICY_NONE)
+	if (entry->policy == POLICY_NONE || runs_cgroup(&agent->runs, entry->cgroup))
+		return true;
+	/* Any may be a run's that the list has lost: without the entry it would leave from the host's address. */
+	if (agent->runs.damaged)
 		return true;
 	if (!policy)
-		return agent->runs.damaged || runs_cgroup(&agent->runs, entry->cgroup);
+		return false;
 	if (!policy->cgroup)
 		return false;
 	if (cgroup_names(agent, policy, &dir, &path))

@@ -29,6 +29,8 @@ bool policy_trim(const struct agent *agent, struct policy *policy);
 int policies_reconcile(struct agent *agent);
 /* policy_trim() of all policies in the kernel: without slices, what is judged is refused. 0 or -errno. */
 int policies_trim(struct agent *agent);
+/* Whether the fleet file has a policy of this number. */
+bool policy_in_fleet(const struct agent *agent, uint32_t id);
 /* The built-in exceptions and `more`, for one policy. 0 or -errno. */
 int policy_write_excepts(struct agent *agent, uint32_t id, const struct prefix *more, size_t more_count);
 

@@ -20,6 +20,19 @@ static char *file_name(const struct agent *agent, const char *end)
 	return asprintf(&name, "%s/runs.json%s", agent->options.run_dir, end) < 0 ? NULL : name;
 }
 
+/* The cgroup's number too: another of the same name is another cgroup. */
+static json_t *run_json(const struct run *run)
+{
+	json_t *object = json_pack("{s:s, s:s, s:I}", "cgroup", run->cgroup, run->selector ? "select" : "policy",
+				   run->selector ? run->selector : run->policy_name, "id", (json_int_t)run->id);
+
+	if (object && run->user != RUN_BY_BERTH && json_object_set_new(object, "user", json_integer(run->user))) {
+		json_decref(object);
+		return NULL;
+	}
+	return object;
+}
+
 /* Written aside and renamed: a reader finds the old list or the new one. */
 static int save(struct agent *agent)
 {
@@ -30,7 +43,7 @@ static int save(struct agent *agent)
 	for (size_t i = 0; list && i < agent->runs.count; i++) {
 		const struct run *run = &agent->runs.items[i];
 
-		json_array_append_new(list, json_pack("{s:s, s:s}", "cgroup", run->cgroup, "select", run->selector));
+		json_array_append_new(list, run_json(run));
 	}
 	if (name && aside && list) {
 		err = json_dump_file(list, aside, JSON_COMPACT) ? -EIO : 0;
@@ -55,6 +68,7 @@ static void clear(struct run *run)
 {
 	free(run->cgroup);
 	free(run->selector);
+	free(run->policy_name);
 }
 
 static int find_cgroup(const struct agent *agent, const char *cgroup, uint64_t *ret)
@@ -77,9 +91,9 @@ static char *run_policy_name(const char *selector)
 	return asprintf(&name, "run:%s", selector) < 0 ? NULL : name;
 }
 
-static uint32_t run_policy_id(const char *selector)
+static uint32_t run_policy_id(const struct run *run)
 {
-	char *name = run_policy_name(selector);
+	char *name = run->selector ? run_policy_name(run->selector) : strdup(run->policy_name);
 	uint32_t id = name ? policy_id(name) : POLICY_NONE;
 
 	free(name);
@@ -99,17 +113,42 @@ static void name_run_policy(struct agent *agent, const struct run *run)
 /* Takes over cgroup and selector, whatever it returns. */
 static int add(struct runs *runs, struct run run)
 {
-	struct run *items = run.cgroup && run.selector && runs->count < RUNS_MAX
+	struct run *items = run.cgroup && (run.selector || run.policy_name) && runs->count < RUNS_MAX
 				    ? reallocarray(runs->items, runs->count + 1, sizeof(*items))
 				    : NULL;
 
 	if (!items) {
 		clear(&run);
-		return runs->count < RUNS_MAX ? -ENOMEM : -EUSERS;
+		return runs->count < RUNS_MAX ? -ENOMEM : -EBUSY;
 	}
 	runs->items = items;
 	runs->items[runs->count++] = run;
 	return 0;
+}
+
+static char *text_of(const json_t *item, const char *key)
+{
+	const char *text = json_string_value(json_object_get(item, key));
+
+	return text ? strdup(text) : NULL;
+}
+
+/* An entry of the list. False: it is none, or its cgroup is gone or another by now. */
+static bool read_run(const struct agent *agent, const json_t *item, struct run *run)
+{
+	const json_t *id = json_object_get(item, "id"), *user = json_object_get(item, "user");
+
+	*run = (struct run){.cgroup = text_of(item, "cgroup"),
+			    .selector = text_of(item, "select"),
+			    .policy_name = text_of(item, "policy"),
+			    .user = user ? json_integer_value(user) : RUN_BY_BERTH};
+	if (!run->cgroup || !run->selector == !run->policy_name || find_cgroup(agent, run->cgroup, &run->id))
+		return false;
+	/* Agents before wrote no number. */
+	if (id && (uint64_t)json_integer_value(id) != run->id)
+		return false;
+	run->policy = run_policy_id(run);
+	return run->policy != POLICY_NONE;
 }
 
 void runs_load(struct agent *agent)
@@ -131,16 +170,12 @@ void runs_load(struct agent *agent)
 			 name, error.text);
 	json_array_foreach(list, i, item)
 	{
-		const char *cgroup, *selector;
-		struct run run = {0};
+		struct run run;
 
-		if (json_unpack(item, "{s:s, s:s}", "cgroup", &cgroup, "select", &selector) ||
-		    find_cgroup(agent, cgroup, &run.id))
-			continue;
-		run.cgroup = strdup(cgroup);
-		run.selector = strdup(selector);
-		run.policy = run_policy_id(selector);
-		(void)add(&agent->runs, run);
+		if (read_run(agent, item, &run))
+			(void)add(&agent->runs, run);
+		else
+			clear(&run);
 	}
 	json_decref(list);
 	free(name);
@@ -180,32 +215,44 @@ static int write_run_policy(struct agent *agent, const struct selector *selector
 	return err ? err : dataplane_policy_write(agent->dataplane, id, &policy);
 }
 
-static int no_slice(const struct agent *agent, const char *selector, char **why)
+static int no_slice(const struct agent *agent, const struct run *run, char **why)
 {
-	if (asprintf(why,
-		     "server %s owns no slice of an address that matches '%s': the fleet file has no policy that asks "
-		     "for "
-		     "it here (add one with select: \"%s\" and apply it), or its slices are all taken (berth plan "
-		     "tells)",
-		     agent_self(agent)->name, selector, selector) < 0)
+	const char *server = agent_self(agent)->name, *selector = run->selector;
+	int length;
+
+	if (selector)
+		length = asprintf(why,
+				  "server %s owns no slice of an address that matches '%s': the fleet file has no "
+				  "policy that asks for it here (add one with select: \"%s\" and apply it), or its "
+				  "slices are all taken (berth plan tells)",
+				  server, selector, selector);
+	else
+		length = asprintf(why,
+				  "server %s owns no slice for policy %s: the slices that it asks for are all taken "
+				  "(berth plan tells)",
+				  server, run->policy_name);
+	if (length < 0)
 		*why = NULL;
 	return -ENOENT;
 }
 
+/* Of a selector; the fleet file's are not a run's to drop. */
 static void drop_policy_unless_used(struct agent *agent, uint32_t id)
 {
-	if (runs_policy(&agent->runs, id))
+	if (policy_in_fleet(agent, id) || runs_policy(&agent->runs, id))
 		return;
 	(void)dataplane_policy_remove(agent->dataplane, id);
 	(void)dataplane_excepts_replace(agent->dataplane, id, NULL, 0);
 }
 
-/* Puts the policy into the kernel, then the cgroup under it: in the place of another policy without a gap. */
+/* Puts the policy of a selector (NULL: the fleet file's is there) into the kernel, then the cgroup under it: in the
+ * place of another policy without a gap. */
 static int write_run(struct agent *agent, const struct selector *selector, const struct run *run)
 {
-	int err = write_run_policy(agent, selector, run->policy);
+	int err = selector ? write_run_policy(agent, selector, run->policy) : 0;
 
-	name_run_policy(agent, run);
+	if (selector)
+		name_run_policy(agent, run);
 	if (!err)
 		err = dataplane_cgroup_write(agent->dataplane, run->id, run->policy);
 	if (err)
@@ -240,28 +287,57 @@ static int no_cgroup(const struct agent *agent, const char *cgroup, char **why)
 	return -EINVAL;
 }
 
-/* Everything that can be wrong with the request is found out before anything changes. */
-static int prepare(struct agent *agent, const char *cgroup, const struct selector *selector, struct run *run,
-		   char **why)
+/* Whether a connection under the policy would have a port to leave from. */
+static int check_slices(const struct agent *agent, const struct selector *selector, const struct run *run, char **why)
 {
 	struct policy probe = {0};
 
-	run->cgroup = strdup(cgroup);
-	run->selector = selector_format(selector);
-	if (!run->cgroup || !run->selector)
-		return -ENOMEM;
-	run->policy = run_policy_id(run->selector);
-	policy_fill(agent, selector, 1, &probe);
-	if (probe.slice_count == 0)
-		return no_slice(agent, run->selector, why);
-	return find_cgroup(agent, cgroup, &run->id) ? no_cgroup(agent, cgroup, why) : 0;
+	if (selector)
+		policy_fill(agent, selector, 1, &probe);
+	else if (dataplane_policy_read(agent->dataplane, run->policy, &probe)) {
+		if (asprintf(why, "policy %s is not loaded on this server yet: see berth doctor", run->policy_name) < 0)
+			*why = NULL;
+		return -EAGAIN;
+	}
+	return probe.slice_count == 0 ? no_slice(agent, run, why) : 0;
 }
 
-static int begin(struct agent *agent, const char *cgroup, const struct selector *selector, uint32_t *policy, char **why)
+static int too_many(char **why)
+{
+	if (asprintf(why, "%u commands of berth run are under way, which is all that there can be", RUNS_MAX) < 0)
+		*why = NULL;
+	return -EBUSY;
+}
+
+/* Everything that can be wrong with the wish is found out before anything changes. selector NULL: it names a policy. */
+static int prepare(const struct agent *agent, const struct run_wish *wish, const struct selector *selector,
+		   struct run *run, char **why)
+{
+	int err;
+
+	run->user = wish->user;
+	run->cgroup = strdup(wish->cgroup);
+	run->selector = selector ? selector_format(selector) : NULL;
+	run->policy_name = selector ? NULL : strdup(wish->policy_name);
+	if (!run->cgroup || (!run->selector && !run->policy_name))
+		return -ENOMEM;
+	run->policy = run_policy_id(run);
+	if (run->policy == POLICY_NONE)
+		return -ENOMEM;
+	err = check_slices(agent, selector, run, why);
+	if (err)
+		return err;
+	return find_cgroup(agent, wish->cgroup, &run->id) ? no_cgroup(agent, wish->cgroup, why) : 0;
+}
+
+static int begin(struct agent *agent, const struct run_wish *wish, const struct selector *selector, uint32_t *policy,
+		 char **why)
 {
 	struct run run = {0};
-	int err = prepare(agent, cgroup, selector, &run, why);
+	int err = agent->runs.count < RUNS_MAX ? 0 : too_many(why);
 
+	if (!err)
+		err = prepare(agent, wish, selector, &run, why);
 	if (!err)
 		err = write_run(agent, selector, &run);
 	if (err) {
@@ -274,15 +350,33 @@ static int begin(struct agent *agent, const char *cgroup, const struct selector 
 		err = save(agent);
 	/* One that the next agent would not know of had better not begin. */
 	if (err)
-		runs_end(agent, cgroup);
+		runs_end(agent, wish->cgroup);
 	return err;
 }
 
-int runs_begin(struct agent *agent, const char *cgroup, const char *text, uint32_t *policy, char **why)
+static int begin_selector(struct agent *agent, const struct run_wish *wish, uint32_t *policy, char **why)
 {
 	struct selector selector;
-	int err;
+	int err = resolve(agent, wish->selector, &selector, why);
 
+	if (err)
+		return err;
+	err = begin(agent, wish, &selector, policy, why);
+	selector_free(&selector);
+	return err;
+}
+
+/* A number is not enough: another name may have the same one. */
+static bool policy_named(const struct fleet *fleet, const char *name)
+{
+	for (size_t i = 0; i < fleet->policy_count; i++)
+		if (strcmp(fleet->policies[i].name, name) == 0)
+			return true;
+	return false;
+}
+
+int runs_begin(struct agent *agent, const struct run_wish *wish, uint32_t *policy, char **why)
+{
 	if (!agent_self(agent)) {
 		*why = strdup("the agent has no fleet that it is in yet: see berth show servers");
 		return -EAGAIN;
@@ -291,12 +385,14 @@ int runs_begin(struct agent *agent, const char *cgroup, const char *text, uint32
 		*why = strdup("the data plane of another version is being taken over: try again in a moment");
 		return -EAGAIN;
 	}
-	err = resolve(agent, text, &selector, why);
-	if (err)
-		return err;
-	err = begin(agent, cgroup, &selector, policy, why);
-	selector_free(&selector);
-	return err;
+	if (wish->selector)
+		return begin_selector(agent, wish, policy, why);
+	if (!policy_named(agent->state->fleet, wish->policy_name)) {
+		if (asprintf(why, "there is no policy '%.64s': berth show policies lists them", wish->policy_name) < 0)
+			*why = NULL;
+		return -ENOENT;
+	}
+	return begin(agent, wish, NULL, policy, why);
 }
 
 static void end(struct agent *agent, struct run *run)
@@ -319,6 +415,17 @@ void runs_end(struct agent *agent, const char *cgroup)
 	problems_settle(&agent->problems, "list of runs", save(agent), NULL);
 }
 
+/* Nobody else does it: the process that asked for it became the command. */
+static void remove_when_empty(const struct agent *agent, const struct run *run)
+{
+	char *dir;
+
+	if (run->user == RUN_BY_BERTH || asprintf(&dir, "%s%s", agent->cgroup_root, run->cgroup) < 0)
+		return;
+	(void)cgroup_remove(dir); /* -EBUSY: it runs */
+	free(dir);
+}
+
 void runs_sweep(struct agent *agent)
 {
 	size_t before = agent->runs.count;
@@ -327,6 +434,7 @@ void runs_sweep(struct agent *agent)
 		struct run *run = &agent->runs.items[i];
 		uint64_t id;
 
+		remove_when_empty(agent, run);
 		if (find_cgroup(agent, run->cgroup, &id) || id != run->id)
 			end(agent, run);
 	}
@@ -334,7 +442,10 @@ void runs_sweep(struct agent *agent)
 		problems_settle(&agent->problems, "list of runs", save(agent), NULL);
 }
 
-/* The policy of a run, unless it was written for one before, and its cgroup: maps may be new under an old list. */
+/*
+ * The policy of a run's selector, unless it was written for one before, and its cgroup: maps may be new under an old
+ * list. A policy that left the fleet file leaves its runs with a number of nothing: they are refused.
+ */
 static int rewrite(struct agent *agent, size_t index)
 {
 	const struct run *run = &agent->runs.items[index];
@@ -342,7 +453,7 @@ static int rewrite(struct agent *agent, size_t index)
 	struct selector selector;
 	int err = 0;
 
-	if (!runs_policy(&before, run->policy)) {
+	if (run->selector && !runs_policy(&before, run->policy)) {
 		err = selector_parse(run->selector, &selector, NULL, NULL);
 		if (err)
 			return err;
@@ -366,10 +477,19 @@ int runs_reconcile(struct agent *agent)
 	return worst;
 }
 
+size_t runs_count(const struct runs *runs, int64_t user)
+{
+	size_t count = 0;
+
+	for (size_t i = 0; i < runs->count; i++)
+		count += runs->items[i].user == user;
+	return count;
+}
+
 bool runs_policy(const struct runs *runs, uint32_t policy)
 {
 	for (size_t i = 0; i < runs->count; i++)
-		if (runs->items[i].policy == policy)
+		if (runs->items[i].selector && runs->items[i].policy == policy)
 			return true;
 	return false;
 }

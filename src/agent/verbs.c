@@ -10,6 +10,7 @@
 #include "../kernel/usage.h"
 #include "../kernel/wasters.h"
 #include "agent.h"
+#include "enter.h"
 #include "log.h"
 #include "refusals.h"
 #include "runs.h"
@@ -20,15 +21,35 @@
 /* So that the reply goes out before the agent ends. */
 #define REPLY_MS 20
 
-static json_t *begin_run(struct agent *agent, const struct control_request *request)
+/* Takes `why` over. */
+static json_t *failed(int err, char *why)
 {
-	char *why = NULL;
-	uint32_t policy;
-	int err = runs_begin(agent, request->cgroup, request->selector, &policy, &why);
-	json_t *reply = err ? control_reply_error(err, why ? why : strerror(-err)) : control_reply_run(policy);
+	json_t *reply = control_reply_error(err, why ? why : strerror(-err));
 
 	free(why);
 	return reply;
+}
+
+static json_t *begin_run(struct agent *agent, const struct control_request *request)
+{
+	const struct run_wish wish = {.cgroup = request->cgroup,
+				      .selector = request->selector,
+				      .policy_name = request->policy,
+				      .user = RUN_BY_BERTH};
+	char *why = NULL;
+	uint32_t policy;
+	int err = runs_begin(agent, &wish, &policy, &why);
+
+	return err ? failed(err, why) : control_reply_run(policy);
+}
+
+static json_t *enter(struct agent *agent, const struct control_request *request, const struct peer *peer)
+{
+	char *why = NULL;
+	uint32_t policy;
+	int err = enter_begin(agent, peer, request, &policy, &why);
+
+	return err ? failed(err, why) : control_reply_run(policy);
 }
 
 static void end_after_reply(uv_timer_t *timer)
@@ -55,14 +76,6 @@ static json_t *detach(struct agent *agent)
 	reply = err ? control_reply_error(err, why ? why : strerror(-err)) : control_reply_ok();
 	free(why);
 	uv_timer_start(&agent->settle, end_after_reply, REPLY_MS, 0);
-	return reply;
-}
-
-static json_t *failed(int err, char *why)
-{
-	json_t *reply = control_reply_error(err, why ? why : strerror(-err));
-
-	free(why);
 	return reply;
 }
 
@@ -100,7 +113,7 @@ static json_t *tell_wasters(const struct agent *agent)
 	return reply;
 }
 
-json_t *verb_answer(struct agent *agent, const struct control_request *request)
+json_t *verb_answer(struct agent *agent, const struct control_request *request, const struct peer *peer)
 {
 	if (agent->detached)
 		return control_reply_error(-ESHUTDOWN, "the agent has been detached and is ending");
@@ -109,6 +122,8 @@ json_t *verb_answer(struct agent *agent, const struct control_request *request)
 		return status_reply(agent);
 	case CONTROL_RUN:
 		return begin_run(agent, request);
+	case CONTROL_ENTER:
+		return enter(agent, request, peer);
 	case CONTROL_RUN_END:
 		runs_end(agent, request->cgroup);
 		return control_reply_ok();

@@ -30,6 +30,7 @@ static const struct option_row {
 	{OPTION_ALL, "all", NULL, offsetof(struct arguments, all), "show what is zero as well"},
 	{OPTION_SELECT, "select", "SELECTOR", offsetof(struct arguments, select),
 	 "which addresses, as in a policy: country=DE,product=crawler"},
+	{OPTION_POLICY, "policy", "NAME", offsetof(struct arguments, policy), "which policy of the fleet file"},
 	{OPTION_TOP, "top", "N", offsetof(struct arguments, top), "how many destinations, 1 to 1000 (default: 10)"},
 	{OPTION_VERSION, "version", NULL, offsetof(struct arguments, version), "print the version"},
 	{OPTION_HELP, "help", NULL, offsetof(struct arguments, help), "print help"},

@@ -21,6 +21,7 @@
 #define OPTION_SELECT (1u << 9)
 #define OPTION_VERSION (1u << 10)
 #define OPTION_TOP (1u << 11)
+#define OPTION_POLICY (1u << 12)
 
 /* Every verb takes these. */
 #define OPTIONS_GLOBAL (OPTION_STORE | OPTION_RUN_DIR | OPTION_BPFFS | OPTION_CGROUP_ROOT | OPTION_HELP)
@@ -28,7 +29,7 @@
 /* Strings belong to argv. What was not given is NULL, false. */
 struct arguments {
 	const char *verb;
-	const char *store, *run_dir, *bpffs, *cgroup_root, *select, *top;
+	const char *store, *run_dir, *bpffs, *cgroup_root, *select, *policy, *top;
 	bool help, version, json, yes, dry_run, all;
 	unsigned given; /* OPTION_ bits of all that were given */
 	const char *operands[ARGUMENTS_OPERANDS_MAX];

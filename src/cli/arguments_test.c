@@ -115,6 +115,7 @@ static void test_odd_values(void **state)
 	assert_string_equal(parsed("show --store --json").store, "--json");
 	assert_string_equal(parsed("plan -").operands[0], "-");
 	assert_string_equal(parsed("run --select=a=b").select, "a=b");
+	assert_string_equal(parsed("run --policy web -- ls").policy, "web");
 	assert_true(parsed("-h").help);
 }
 

@@ -29,12 +29,14 @@ static const struct verb verbs[] = {
 	 "  refusals   what this server's allocator refused, to whom, and who holds the ports\n"
 	 "  wasters    programs on this server that hold ports badly; needs no agent",
 	 verb_show},
-	{"run", "--select S -- COMMAND [ARGS]", 0, 0, OPTION_SELECT, true,
+	{"run", "--policy P -- COMMAND [ARGS]", 0, 0, OPTION_SELECT | OPTION_POLICY, true,
 	 "run a command with egress addresses of its own",
-	 "Runs COMMAND in a cgroup of its own below the present one, under a policy for the selector S, with the\n"
-	 "slices that this server holds. Ends with the command's exit code, 128 + signal when one ended it, 127 when "
-	 "there\n"
-	 "is no such command, 3 when this server holds no slice for the selector. Needs root and the agent.",
+	 "Runs COMMAND in a cgroup of its own below the present one, under the policy P of the fleet file; with\n"
+	 "--select S under a policy for the selector S, with the slices that this server holds. Ends with the\n"
+	 "command's exit code, 128 + signal when one ended it, 127 when there is no such command, 3 when this\n"
+	 "server holds no slice for it. Needs the agent, and root; or to be in the group berth, for policies whose\n"
+	 "`allow` in the fleet file names you, and with --select for just the selectors of those. Exit code 3: you\n"
+	 "may not.",
 	 verb_run},
 	{"whoowns", "ADDRESS:PORT", 1, 1, OPTION_JSON, false, "tell which server an egress address and port belong to",
 	 "Prints server, site and slice. Exit code 3: nobody owns it; 2: the address is in no pool.", verb_whoowns},

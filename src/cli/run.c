@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* `berth run --select SELECTOR -- COMMAND [ARGS]` */
+/* `berth run --select SELECTOR | --policy NAME -- COMMAND [ARGS]` */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -7,10 +7,11 @@
 
 #include "../control/control.h"
 #include "../core/selector.h"
+#include "../kernel/runcgroup.h"
 #include "command.h"
+#include "enter.h"
 #include "message.h"
 #include "places.h"
-#include "run_cgroup.h"
 #include "verb.h"
 
 #define AGENT_TIMEOUT_MS 10000
@@ -20,13 +21,8 @@ static int selector_check(const char *text)
 	struct selector selector = {0};
 	const char *why = "no memory";
 	size_t at = 0;
-	int err;
+	int err = selector_parse(text, &selector, &at, &why);
 
-	if (!text) {
-		message("run needs --select: berth run --select country=DE -- COMMAND");
-		return VERB_USAGE;
-	}
-	err = selector_parse(text, &selector, &at, &why);
 	if (!err)
 		selector_free(&selector);
 	else
@@ -34,10 +30,20 @@ static int selector_check(const char *text)
 	return err ? VERB_USAGE : VERB_DONE;
 }
 
-/* Asks the agent for a policy. Without one nothing runs. */
-static int policy_begin(const struct places *places, const char *cgroup, const char *selector)
+static int which_check(const struct arguments *arguments)
 {
-	const struct control_request request = {.verb = CONTROL_RUN, .cgroup = cgroup, .selector = selector};
+	if (!arguments->select == !arguments->policy) {
+		message("run needs --select or --policy, one of them: berth run --select country=DE -- COMMAND");
+		return VERB_USAGE;
+	}
+	return arguments->select ? selector_check(arguments->select) : VERB_DONE;
+}
+
+/* Asks the agent for a policy. Without one nothing runs. */
+static int policy_begin(const struct places *places, const char *cgroup, const struct arguments *arguments)
+{
+	const struct control_request request = {
+		.verb = CONTROL_RUN, .cgroup = cgroup, .selector = arguments->select, .policy = arguments->policy};
 	json_t *reply = NULL;
 	char *why = NULL;
 	int code = 0;
@@ -78,17 +84,18 @@ static void clean_up(const struct places *places, const struct run_cgroup *cgrou
 		policy_end(places, cgroup->path);
 }
 
+/* As root. */
 static int run(const struct places *places, const struct arguments *arguments)
 {
 	struct run_cgroup cgroup = {0};
 	char *why = NULL;
-	int exit_code, err = run_cgroup_make(places->cgroup_root, &cgroup, &why);
+	int exit_code, err = run_cgroup_make(0, places->cgroup_root, &cgroup, &why);
 
 	if (err) {
 		message_error(err, why);
 		return VERB_FAILED;
 	}
-	exit_code = policy_begin(places, cgroup.path, arguments->select);
+	exit_code = policy_begin(places, cgroup.path, arguments);
 	if (exit_code == VERB_DONE) {
 		err = command_run(cgroup.dir, arguments->command, &exit_code, &why);
 		if (err) {
@@ -104,18 +111,14 @@ static int run(const struct places *places, const struct arguments *arguments)
 int verb_run(const struct arguments *arguments)
 {
 	struct places places = {0};
-	int exit_code = selector_check(arguments->select);
+	int exit_code = which_check(arguments);
 
 	if (exit_code != VERB_DONE)
 		return exit_code;
-	if (geteuid() != 0) {
-		message("run needs root, to make a cgroup; the command keeps the user that berth has");
-		return VERB_FAILED;
-	}
 	exit_code = places_find(arguments, &places);
 	if (exit_code != VERB_DONE)
 		return exit_code;
-	exit_code = run(&places, arguments);
+	exit_code = geteuid() ? enter_and_become(&places, arguments) : run(&places, arguments);
 	places_clear(&places);
 	return exit_code;
 }

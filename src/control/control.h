@@ -8,6 +8,9 @@
  *
  *   request   {"version": 1, "verb": "status"}
  *             {"version": 1, "verb": "run", "cgroup": "/user.slice/berth-run-77", "select": "country=DE"}
+ *             {"version": 1, "verb": "run", "cgroup": "/user.slice/berth-run-77", "policy": "crawler"}
+ *             {"version": 1, "verb": "enter", "policy": "crawler"}
+ *             {"version": 1, "verb": "enter", "select": "country=DE"}
  *             {"version": 1, "verb": "run-end", "cgroup": "/user.slice/berth-run-77"}
  *             {"version": 1, "verb": "detach"}
  *             {"version": 1, "verb": "refusals"}
@@ -20,8 +23,9 @@
  * wrong type and a field that the verb does not have are refused (an agent that ignored a field of a newer client
  * would do less than it was asked). Clients ignore fields of a reply that they don't know.
  *
- * The agent lets everybody who may open the socket ask for `status`, `refusals`, `usage` and `wasters`; the other verbs
- * need a peer with user id 0 (SO_PEERCRED), see control_verb_needs_root().
+ * The agent lets everybody who may open the socket ask for `status`, `refusals`, `usage` and `wasters`. `enter` moves
+ * the process that opened the connection into a cgroup of its own under a policy; a policy's `allow` says whose. The
+ * other verbs need a peer with user id 0 (SO_PEERCRED), see control_verb_needs_root().
  */
 #ifndef BERTH_CONTROL_CONTROL_H
 #define BERTH_CONTROL_CONTROL_H
@@ -35,6 +39,7 @@
 
 #define CONTROL_VERSION 1
 #define CONTROL_SOCKET "berthd.sock" /* below the agent's run directory */
+#define CONTROL_GROUP "berth" /* whose members may open it, beside root */
 #define CONTROL_FRAME_MAX (1u << 20) /* bytes of JSON */
 #define CONTROL_REQUEST_MAX (1u << 16) /* the same, of a request */
 #define CONTROL_FRAME_HEADER 4u
@@ -79,12 +84,14 @@ enum control_verb {
 	CONTROL_REFUSALS,
 	CONTROL_USAGE,
 	CONTROL_WASTERS,
+	CONTROL_ENTER,
 };
 
 struct control_request {
 	enum control_verb verb;
 	const char *cgroup; /* run, run-end: path below the agent's cgroup root, starts with '/', no "." or ".." */
-	const char *selector; /* run: text, as a policy's `select` */
+	const char *selector; /* run, enter: text, as a policy's `select`; NULL: `policy` */
+	const char *policy; /* run, enter: name of one of the fleet file's; NULL: `selector` */
 	uint32_t top; /* usage: how many destinations, 1 to USE_TOP_MAX */
 };
 

@@ -11,6 +11,9 @@
 #define FIELD_CGROUP (1u << 0)
 #define FIELD_SELECT (1u << 1)
 #define FIELD_TOP (1u << 2)
+#define FIELD_POLICY (1u << 3)
+/* A verb with both takes one of them. */
+#define FIELDS_WHICH (FIELD_SELECT | FIELD_POLICY)
 
 static const struct {
 	const char *name;
@@ -18,12 +21,13 @@ static const struct {
 	bool root;
 } verbs[] = {
 	[CONTROL_STATUS] = {"status", 0, false},
-	[CONTROL_RUN] = {"run", FIELD_CGROUP | FIELD_SELECT, true},
+	[CONTROL_RUN] = {"run", FIELD_CGROUP | FIELDS_WHICH, true},
 	[CONTROL_RUN_END] = {"run-end", FIELD_CGROUP, true},
 	[CONTROL_DETACH] = {"detach", 0, true},
 	[CONTROL_REFUSALS] = {"refusals", 0, false},
 	[CONTROL_USAGE] = {"usage", FIELD_TOP, false},
 	[CONTROL_WASTERS] = {"wasters", 0, false},
+	[CONTROL_ENTER] = {"enter", FIELDS_WHICH, false},
 };
 
 #define VERB_COUNT (sizeof(verbs) / sizeof(verbs[0]))
@@ -46,7 +50,8 @@ json_t *control_request_encode(const struct control_request *request)
 	if (!message)
 		return NULL;
 	if ((fields & FIELD_CGROUP && set_string(message, "cgroup", request->cgroup)) ||
-	    (fields & FIELD_SELECT && set_string(message, "select", request->selector)) ||
+	    (fields & FIELD_SELECT && request->selector && set_string(message, "select", request->selector)) ||
+	    (fields & FIELD_POLICY && request->policy && set_string(message, "policy", request->policy)) ||
 	    (fields & FIELD_TOP && json_object_set_new(message, "top", json_integer(request->top)))) {
 		json_decref(message);
 		return NULL;
@@ -95,6 +100,8 @@ static int fields_check(const json_t *message, enum control_verb verb, char **wh
 			continue;
 		if (strcmp(key, "select") == 0 && fields & FIELD_SELECT)
 			continue;
+		if (strcmp(key, "policy") == 0 && fields & FIELD_POLICY)
+			continue;
 		if (strcmp(key, "top") == 0 && fields & FIELD_TOP)
 			continue;
 		return fault_say(-EINVAL, why, "%s takes no field \"%.64s\"", verbs[verb].name, key);
@@ -113,6 +120,18 @@ static int text_decode(const json_t *message, enum control_verb verb, const char
 				 json_string_length(value), CONTROL_TEXT_MAX);
 	*ret = json_string_value(value);
 	return 0;
+}
+
+/* One of "select" and "policy". */
+static int which_decode(const json_t *message, struct control_request *request, char **why)
+{
+	const json_t *selector = json_object_get(message, "select"), *policy = json_object_get(message, "policy");
+
+	if (!selector == !policy)
+		return fault_say(-EINVAL, why, "%s needs one of the fields \"select\" and \"policy\"",
+				 verbs[request->verb].name);
+	return policy ? text_decode(message, request->verb, "policy", &request->policy, why)
+		      : text_decode(message, request->verb, "select", &request->selector, why);
 }
 
 static int number_decode(const json_t *message, enum control_verb verb, const char *key, uint32_t max, uint32_t *ret,
@@ -155,8 +174,8 @@ int control_request_decode(const json_t *message, struct control_request *ret, c
 		err = fields_check(message, request.verb, why);
 	if (!err && verbs[request.verb].fields & FIELD_CGROUP)
 		err = text_decode(message, request.verb, "cgroup", &request.cgroup, why);
-	if (!err && verbs[request.verb].fields & FIELD_SELECT)
-		err = text_decode(message, request.verb, "select", &request.selector, why);
+	if (!err && verbs[request.verb].fields & FIELDS_WHICH)
+		err = which_decode(message, &request, why);
 	if (!err && verbs[request.verb].fields & FIELD_TOP)
 		err = number_decode(message, request.verb, "top", USE_TOP_MAX, &request.top, why);
 	if (!err && request.cgroup && !path_plain(request.cgroup))

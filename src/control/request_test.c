@@ -36,12 +36,22 @@ static int verdict(const char *text)
 	return err;
 }
 
+static void assert_same_text(const char *sent, const char *got)
+{
+	assert_int_equal(sent == NULL, got == NULL);
+	if (sent)
+		assert_string_equal(sent, got);
+}
+
 static void test_round(void **state)
 {
 	const struct control_request requests[] = {
 		{.verb = CONTROL_STATUS},
 		{.verb = CONTROL_RUN, .cgroup = "/user.slice/berth-run-7", .selector = "country=DE,product=*"},
+		{.verb = CONTROL_RUN, .cgroup = "/user.slice/berth-run-7", .policy = "crawler"},
 		{.verb = CONTROL_RUN_END, .cgroup = "/user.slice/berth-run-7"},
+		{.verb = CONTROL_ENTER, .policy = "crawler"},
+		{.verb = CONTROL_ENTER, .selector = "country=DE"},
 		{.verb = CONTROL_DETACH},
 		{.verb = CONTROL_REFUSALS},
 		{.verb = CONTROL_USAGE, .top = 25},
@@ -57,14 +67,9 @@ static void test_round(void **state)
 		assert_int_equal(control_request_decode(message, &back, &why), 0);
 		assert_int_equal(back.verb, requests[i].verb);
 		assert_int_equal(back.top, requests[i].top);
-		for (size_t j = 0; j < 2; j++) {
-			const char *sent = j ? requests[i].cgroup : requests[i].selector;
-			const char *got = j ? back.cgroup : back.selector;
-
-			assert_int_equal(sent == NULL, got == NULL);
-			if (sent)
-				assert_string_equal(sent, got);
-		}
+		assert_same_text(requests[i].cgroup, back.cgroup);
+		assert_same_text(requests[i].selector, back.selector);
+		assert_same_text(requests[i].policy, back.policy);
 		json_decref(message);
 	}
 }
@@ -85,6 +90,14 @@ static void test_refused(void **state)
 	assert_int_equal(verdict("{\"version\":1,\"verb\":\"run\",\"select\":\"a=b\"}"), -EINVAL);
 	assert_int_equal(verdict("{\"version\":1,\"verb\":\"run\",\"select\":[],\"cgroup\":\"/a\"}"), -EINVAL);
 	assert_int_equal(verdict("{\"version\":1,\"verb\":\"run\",\"select\":\"\",\"cgroup\":\"/a\"}"), -EINVAL);
+	assert_int_equal(verdict("{\"version\":1,\"verb\":\"enter\",\"policy\":\"a\"}"), 0);
+	assert_int_equal(verdict("{\"version\":1,\"verb\":\"enter\",\"select\":\"a=b\"}"), 0);
+	assert_int_equal(verdict("{\"version\":1,\"verb\":\"enter\"}"), -EINVAL);
+	assert_int_equal(verdict("{\"version\":1,\"verb\":\"enter\",\"policy\":\"a\",\"select\":\"a=b\"}"), -EINVAL);
+	assert_int_equal(verdict("{\"version\":1,\"verb\":\"enter\",\"policy\":\"a\",\"cgroup\":\"/a\"}"), -EINVAL);
+	assert_int_equal(verdict("{\"version\":1,\"verb\":\"enter\",\"policy\":7}"), -EINVAL);
+	assert_int_equal(verdict("{\"version\":1,\"verb\":\"enter\",\"policy\":\"\"}"), -EINVAL);
+	assert_int_equal(verdict("{\"version\":1,\"verb\":\"run-end\",\"policy\":\"a\",\"cgroup\":\"/a\"}"), -EINVAL);
 	assert_int_equal(verdict("{\"version\":1,\"verb\":\"usage\",\"top\":1000}"), 0);
 	assert_int_equal(verdict("{\"version\":1,\"verb\":\"usage\",\"top\":1001}"), -EINVAL);
 	assert_int_equal(verdict("{\"version\":1,\"verb\":\"usage\",\"top\":0}"), -EINVAL);
@@ -147,6 +160,7 @@ static void test_root(void **state)
 	assert_false(control_verb_needs_root(CONTROL_REFUSALS));
 	assert_false(control_verb_needs_root(CONTROL_USAGE));
 	assert_false(control_verb_needs_root(CONTROL_WASTERS));
+	assert_false(control_verb_needs_root(CONTROL_ENTER));
 }
 
 int main(void)

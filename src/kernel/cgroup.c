@@ -116,6 +116,54 @@ int cgroup_mount_point(char **ret)
 	return err;
 }
 
+/* The path in the line of version 2, "0::/user.slice/x.scope"; the caller frees. */
+static int process_path(pid_t pid, char **ret)
+{
+	char name[32], *line = NULL, *path = NULL;
+	size_t room = 0;
+	FILE *file;
+
+	snprintf(name, sizeof(name), "/proc/%d/cgroup", (int)(pid ? pid : getpid()));
+	file = fopen(name, "re");
+	if (!file)
+		return errno == ENOENT ? -ESRCH : -errno;
+	while (!path && getline(&line, &room, file) > 0) {
+		line[strcspn(line, "\n")] = 0;
+		if (strncmp(line, "0::/", 4) == 0)
+			path = strdup(line + 3);
+	}
+	free(line);
+	fclose(file);
+	if (!path)
+		return -ENODATA;
+	*ret = path;
+	return 0;
+}
+
+int cgroup_of_process(pid_t pid, char **ret)
+{
+	char *mount = NULL, *path = NULL, *dir = NULL;
+	int err = cgroup_mount_point(&mount);
+
+	if (err)
+		return err == -ENOENT ? -ENODEV : err;
+	err = process_path(pid, &path);
+	if (!err && asprintf(&dir, "%s%s", mount, path) < 0)
+		err = -ENOMEM;
+	if (!err) {
+		char *real = realpath(dir, NULL);
+
+		if (real)
+			*ret = real;
+		else
+			err = -errno;
+		free(dir);
+	}
+	free(mount);
+	free(path);
+	return err;
+}
+
 int cgroup_id(const char *dir, uint64_t *ret)
 {
 	struct statfs fs;
@@ -225,5 +273,25 @@ int cgroup_move(const char *dir, pid_t pid)
 	if (write(fd, text, (size_t)len) != len)
 		err = -errno;
 	close(fd);
+	return err;
+}
+
+int cgroup_move_all(const char *from, const char *to)
+{
+	char path[PATH_MAX];
+	FILE *file;
+	int pid, err = 0;
+
+	if (snprintf(path, sizeof(path), "%s/cgroup.procs", from) >= (int)sizeof(path))
+		return -ENAMETOOLONG;
+	file = fopen(path, "re");
+	if (!file)
+		return -errno;
+	while (fscanf(file, "%d", &pid) == 1) {
+		int moved = pid > 0 ? cgroup_move(to, pid) : -ESRCH;
+
+		err = moved && moved != -ESRCH ? moved : err;
+	}
+	fclose(file);
 	return err;
 }

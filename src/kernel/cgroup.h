@@ -11,6 +11,12 @@
 
 /* Where cgroup2 is mounted, by /proc/self/mountinfo; the caller frees. -ENOENT: nowhere. */
 int cgroup_mount_point(char **ret);
+/*
+ * The directory of a process's cgroup, as seen from here; pid 0 is the caller; the caller frees. -ESRCH: no such
+ * process; -ENODEV: cgroup2 is mounted nowhere; -ENODATA: the process is in no cgroup of version 2; others: the
+ * directory is not to be seen here.
+ */
+int cgroup_of_process(pid_t pid, char **ret);
 /* The id that BPF programs and maps know a cgroup by. -ENOTDIR, -ENOENT; -EMEDIUMTYPE: not in a cgroup2 tree. */
 int cgroup_id(const char *dir, uint64_t *ret);
 /*
@@ -25,5 +31,7 @@ int cgroup_make(const char *dir);
 int cgroup_remove(const char *dir);
 /* Moves a process, with all its threads; pid 0 is the caller. */
 int cgroup_move(const char *dir, pid_t pid);
+/* Moves all processes that are in one now into another. */
+int cgroup_move_all(const char *from, const char *to);
 
 #endif

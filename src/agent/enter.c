@@ -1,0 +1,131 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "enter.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "../kernel/cgroup.h"
+#include "../kernel/runcgroup.h"
+#include "../kernel/why.h"
+#include "admission.h"
+#include "agent.h"
+#include "log.h"
+#include "lookups.h"
+
+static int look_up_first(struct agent *agent, char **why)
+{
+	lookups_refresh(agent->lookups);
+	free(*why);
+	return why_say(why, -EAGAIN, "the agent looks up the users and groups that the policies allow: ask again");
+}
+
+/* Root is in no list that would have to be looked up. */
+static int judge(struct agent *agent, const struct peer *peer, const struct control_request *request,
+		 const struct fleet_policy **ret, char **why)
+{
+	struct asker asker = {.uid = peer->cred.uid};
+	gid_t *gids = NULL;
+	int err = peer_groups(peer, &gids, &asker.gid_count);
+	bool known;
+
+	if (err)
+		return why_say(why, err, "the groups of the process that asked: %s", strerror(-err));
+	asker.gids = gids;
+	err = admission_judge(agent->state->fleet, lookups_accounts(agent->lookups), &asker, request->policy,
+			      request->selector, ret, why);
+	free(gids);
+	known = err ? lookups_may_refuse(agent->lookups) : lookups_may_allow(agent->lookups);
+	if (asker.uid != 0 && !known && err != -EINVAL && err != -ENOMEM)
+		return look_up_first(agent, why);
+	return err;
+}
+
+static int check_netns(const struct peer *peer, char **why)
+{
+	int err = peer_netns_check(peer);
+
+	if (err == -EXDEV)
+		return why_say(why, -EPERM,
+			       "process %d is in another network namespace than the agent, where the slices' addresses "
+			       "are not: run the command on the host",
+			       (int)peer->cred.pid);
+	return err ? why_say(why, err, "the network namespace of process %d: %s", (int)peer->cred.pid, strerror(-err))
+		   : 0;
+}
+
+/*
+ * A process id is what a cgroup takes. When the peer's process ended while it was moved, somebody else may have got its
+ * id: whoever is in the cgroup now goes out again.
+ */
+static int move(const struct peer *peer, int pidfd, const struct run_cgroup *cgroup, char **why)
+{
+	int err = process_lives(pidfd);
+
+	if (!err)
+		err = cgroup_move(cgroup->dir, peer->cred.pid);
+	if (!err)
+		err = process_lives(pidfd);
+	return err ? why_say(why, err, "process %d cannot be moved into cgroup %s: %s", (int)peer->cred.pid,
+			     cgroup->dir, strerror(-err))
+		   : 0;
+}
+
+/* Under the policy first, then in: no socket is made in between. */
+static int put_in(struct agent *agent, const struct peer *peer, int pidfd, const struct fleet_policy *policy,
+		  uint32_t *id, char **why)
+{
+	struct run_cgroup cgroup;
+	int err = run_cgroup_make(peer->cred.pid, agent->cgroup_root, &cgroup, why);
+
+	if (err)
+		return err;
+	err = runs_begin(agent,
+			 &(struct run_wish){.cgroup = cgroup.path, .policy_name = policy->name, .user = peer->cred.uid},
+			 id, why);
+	if (!err) {
+		err = move(peer, pidfd, &cgroup, why);
+		if (err)
+			(void)run_cgroup_leave(&cgroup);
+	}
+	/* One that does not go now stays on the list, and goes when it is empty. */
+	if (err && cgroup_remove(cgroup.dir) == 0)
+		runs_end(agent, cgroup.path);
+	run_cgroup_clear(&cgroup);
+	return err;
+}
+
+static int check_count(const struct agent *agent, const struct peer *peer, char **why)
+{
+	if (peer->cred.uid == 0 || runs_count(&agent->runs, peer->cred.uid) < RUNS_USER_MAX)
+		return 0;
+	return why_say(why, -EBUSY,
+		       "user %u has %u commands of berth run under way, which is all that one user may have",
+		       (unsigned)peer->cred.uid, RUNS_USER_MAX);
+}
+
+int enter_begin(struct agent *agent, const struct peer *peer, const struct control_request *request, uint32_t *policy,
+		char **why)
+{
+	const struct fleet_policy *found;
+	int pidfd, err;
+
+	if (!agent_self(agent))
+		return why_say(why, -EAGAIN, "the agent has no fleet that it is in yet: see berth show servers");
+	err = judge(agent, peer, request, &found, why);
+	if (!err)
+		err = check_count(agent, peer, why);
+	if (!err)
+		err = peer_hold(peer, &pidfd, why);
+	if (err)
+		return err;
+	err = check_netns(peer, why);
+	if (!err)
+		err = put_in(agent, peer, pidfd, found, policy, why);
+	close(pidfd);
+	if (!err)
+		log_line(LOG_INFO, "berth run: process %d of user %u is under policy %s", (int)peer->cred.pid,
+			 (unsigned)peer->cred.uid, found->name);
+	return err;
+}

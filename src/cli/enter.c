@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "enter.h"
+
+#include <errno.h>
+#include <pwd.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "../control/control.h"
+#include "command.h"
+#include "message.h"
+#include "verb.h"
+
+#define AGENT_TIMEOUT_MS 10000
+/* How long an agent that says "ask again" is asked again, and how long the first pause is; each is twice the last. */
+#define PATIENCE_MS 5000
+#define PAUSE_FIRST_MS 10
+
+static const char *own_name(void)
+{
+	const struct passwd *user = getpwuid(geteuid());
+
+	return user ? user->pw_name : "?";
+}
+
+static void pause_ms(int ms)
+{
+	const struct timespec pause = {.tv_sec = ms / 1000, .tv_nsec = (long)(ms % 1000) * 1000000};
+
+	nanosleep(&pause, NULL);
+}
+
+/* An agent that has just begun, or that meets new names, does not know yet who may. */
+static int ask(const struct places *places, const struct control_request *request, int *code, char **why)
+{
+	json_t *reply = NULL;
+	int err, waited = 0;
+
+	for (int pause = PAUSE_FIRST_MS;; pause *= 2) {
+		err = control_call(places->run_dir, request, AGENT_TIMEOUT_MS, &reply, code, why);
+		if (err != -EREMOTEIO || *code != -EAGAIN || waited + pause > PATIENCE_MS)
+			break;
+		free(*why);
+		*why = NULL;
+		pause_ms(pause);
+		waited += pause;
+	}
+	json_decref(reply);
+	return err;
+}
+
+static void say_what_to_do(int err, int code)
+{
+	unsigned user = (unsigned)geteuid();
+
+	if (err == -EACCES)
+		message("you are %s (user %u); only root and members of the group %s may talk to the agent: usermod "
+			"-aG "
+			"%s %s, then log in again",
+			own_name(), user, CONTROL_GROUP, CONTROL_GROUP, own_name());
+	else if (err == -ECONNREFUSED)
+		message("the command was not run: berthd has to be started, or give its --run-dir");
+	else if (err == -EREMOTEIO && code == -EPERM)
+		message("you are %s (user %u); the fleet file says who may use a policy, by its `allow`", own_name(),
+			user);
+}
+
+int enter_and_become(const struct places *places, const struct arguments *arguments)
+{
+	const struct control_request request = {
+		.verb = CONTROL_ENTER, .selector = arguments->select, .policy = arguments->policy};
+	char *const *argv = arguments->command;
+	char *why = NULL;
+	int code = 0, err = ask(places, &request, &code, &why);
+
+	if (err) {
+		message_error(err, why);
+		say_what_to_do(err, code);
+		return err == -EREMOTEIO && (code == -EPERM || code == -ENOENT) ? VERB_NO : VERB_FAILED;
+	}
+	execvp(argv[0], argv);
+	err = errno;
+	message("%s: %s", argv[0], strerror(err));
+	return err == ENOENT || err == ENOTDIR ? COMMAND_NOT_FOUND : COMMAND_NOT_EXECUTABLE;
+}
