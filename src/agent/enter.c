@@ -96,9 +96,14 @@ static int put_in(struct agent *agent, const struct peer *peer, int pidfd, const
 	return err;
 }
 
-static int check_count(const struct agent *agent, const struct peer *peer, char **why)
+/* Those that have ended are looked for now and then only, or when there seem to be too many. */
+static int check_count(struct agent *agent, const struct peer *peer, char **why)
 {
-	if (peer->cred.uid == 0 || runs_count(&agent->runs, peer->cred.uid) < RUNS_USER_MAX)
+	if (peer->cred.uid == 0)
+		return 0;
+	if (runs_count(&agent->runs, peer->cred.uid) >= RUNS_USER_MAX)
+		runs_sweep(agent);
+	if (runs_count(&agent->runs, peer->cred.uid) < RUNS_USER_MAX)
 		return 0;
 	return why_say(why, -EBUSY,
 		       "user %u has %u commands of berth run under way, which is all that one user may have",

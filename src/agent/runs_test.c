@@ -98,9 +98,43 @@ static void test_list(void **state)
 	assert_false(runs_cgroup(&f->agent.runs, root + 1));
 	assert_true(runs_policy(&f->agent.runs, policy_id("run:country=DE")));
 	assert_false(runs_policy(&f->agent.runs, policy_id("country=DE")));
+	assert_int_equal(f->agent.runs.items[0].user, RUN_BY_BERTH);
+	assert_null(f->agent.runs.items[0].policy_name);
 	load(f, "[]");
 	assert_int_equal(f->agent.runs.count, 0);
 	assert_false(f->agent.runs.damaged);
+}
+
+/* Of a policy of the fleet file, whose number is not the run's to keep; and of users. */
+static void test_list_of_policies(void **state)
+{
+	struct fixture *f = *state;
+	const struct run *run;
+	char text[512];
+	uint64_t root;
+
+	if (cgroup_mount_point(&f->agent.cgroup_root))
+		skip();
+	assert_int_equal(cgroup_id(f->agent.cgroup_root, &root), 0);
+	snprintf(text, sizeof(text),
+		 "[{\"cgroup\": \"/\", \"policy\": \"web\", \"id\": %llu, \"user\": 1000},"
+		 " {\"cgroup\": \"/\", \"policy\": \"another-cgroup\", \"id\": %llu},"
+		 " {\"cgroup\": \"/\", \"policy\": \"web\", \"select\": \"country=DE\"},"
+		 " {\"cgroup\": \"/\", \"policy\": 7}]",
+		 (unsigned long long)root, (unsigned long long)root + 1);
+	load(f, text);
+	assert_false(f->agent.runs.damaged);
+	assert_int_equal(f->agent.runs.count, 1);
+	run = &f->agent.runs.items[0];
+	assert_string_equal(run->policy_name, "web");
+	assert_null(run->selector);
+	assert_int_equal(run->user, 1000);
+	assert_int_equal(run->policy, policy_id("web"));
+	assert_true(runs_cgroup(&f->agent.runs, root));
+	assert_false(runs_policy(&f->agent.runs, policy_id("web")));
+	assert_int_equal(runs_count(&f->agent.runs, 1000), 1);
+	assert_int_equal(runs_count(&f->agent.runs, 1001), 0);
+	assert_int_equal(runs_count(&f->agent.runs, RUN_BY_BERTH), 0);
 }
 
 int main(void)
@@ -109,6 +143,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_missing, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_damaged, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_list, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_list_of_policies, setup, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

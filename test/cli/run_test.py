@@ -199,6 +199,61 @@ def test_processes_left_behind_keep_their_policy(berth, agent, root):
         time.sleep(0.05)
 
 
+def as_nobody(berth, *words, code, which=("--policy", "guest")):
+    """In a user namespace without ids: nobody, who may open what root may."""
+    return berth("run", *which, "--", *words, code=code, wrap=["unshare", "--user"])
+
+
+def error(code):
+    return {"version": 1, "error": {"code": code, "text": f"words of {code}"}}
+
+
+def test_users_become_the_command(berth, agent):
+    player = agent(enter={**OK, "policy": 7})
+    assert as_nobody(berth, "sh", "-c", "echo ran; exit 9", code=9).stdout == "ran\n"
+    as_nobody(berth, "true", code=0, which=("--select", "country=DE"))
+    as_nobody(berth, "no-such-command", code=127)
+    as_nobody(berth, "/etc/passwd", code=126)
+    assert player.requests[:2] == [{"version": 1, "verb": "enter", "policy": "guest"},
+                                   {"version": 1, "verb": "enter", "select": "country=DE"}]
+
+
+def test_users_ask_again(berth, agent):
+    answers = [{**OK, "policy": 7}] + [error("EAGAIN")] * 3
+    player = agent(enter=lambda request: answers.pop())
+    assert as_nobody(berth, "echo", "ran", code=0).stdout == "ran\n"
+    assert player.verbs() == ["enter"] * 4
+
+
+@pytest.mark.parametrize("reply, code", [(error("EPERM"), 3), (error("ENOENT"), 3), (error("EBUSY"), 1),
+                                         (error("EAGAIN"), 1), ({}, 1), ({"ok": True}, 1), ([], 1),
+                                         ({"version": 2, "ok": True}, 1), ({"version": 1, "ok": False}, 1)])
+def test_without_the_agent_s_word_users_run_nothing(berth, agent, reply, code):
+    agent(enter=reply)
+    result = as_nobody(berth, "echo", "ran", code=code)
+    assert result.stdout == "" and result.stderr
+    if reply and "error" in reply:
+        assert reply["error"]["text"] in result.stderr
+
+
+def test_users_without_an_agent(berth):
+    result = as_nobody(berth, "echo", "ran", code=1)
+    assert result.stdout == "" and "no agent runs here" in result.stderr and "berthd" in result.stderr
+
+
+def test_root_names_a_policy(berth, agent, root):
+    player = agent()
+    berth("run", "--policy", "web", "--", "true", wrap=inside(root / "caller"))
+    assert player.requests[0] == {"version": 1, "verb": "run", "cgroup": player.requests[0]["cgroup"], "policy": "web"}
+
+
+@pytest.mark.parametrize("which", [[], ["--policy", "a", "--select", "*"], ["--policy", ""], ["--select", "country="]])
+def test_one_of_policy_and_select(berth, agent, which):
+    player = agent()
+    berth("run", *which, "--", "true", code=2)
+    assert player.requests == []
+
+
 STATUS = {
     **OK, "server": "fra-1", "site": "fra", "instance": "9f2c", "pid": 1, "agent": "0", "applied": 3, "since": 1,
     "adopted": False, "uplinks": [{"name": "lo", "mode": "generic"}], "slices": [], "policies": [],
