@@ -66,7 +66,7 @@ static int setup(void **state)
 	know(f, "1234", false, 1234);
 	know(f, "4321", true, 4321);
 	/* Whatever stands in the number of one that is not known: it is none. */
-	know(f, "ghost", false, 0);
+	know(f, "ghost", false, 77);
 	((struct account *)accounts_find(&f->accounts, "ghost", false))->err = -ENOENT;
 	*state = f;
 	return 0;
@@ -128,6 +128,7 @@ static void test_who_may(void **state)
 	/* A group of a user's number is no user, and a user of a group's number no group. */
 	assert_may(f, &(struct asker){.uid = 9, .gids = other, .gid_count = 5}, "");
 	assert_may(f, &(struct asker){.uid = CREW}, "");
+	assert_may(f, &(struct asker){.uid = 77}, "");
 }
 
 static void test_sentences(void **state)

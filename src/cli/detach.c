@@ -47,7 +47,7 @@ static int ask_agent(const struct places *places, json_t **reply, char **why)
 	const struct timespec pause = {.tv_nsec = 200 * 1000 * 1000};
 	int err = control_call(places->run_dir, &request, DETACH_TIMEOUT_MS, reply, NULL, why);
 
-	for (int i = 0; err == -EPROTO && i < DETACH_TRIES; i++) {
+	for (int i = 0; err == -ECONNRESET && i < DETACH_TRIES; i++) {
 		nanosleep(&pause, NULL);
 		free(*why);
 		*why = NULL;

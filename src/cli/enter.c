@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <pwd.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -32,15 +33,24 @@ static void pause_ms(int ms)
 	nanosleep(&pause, NULL);
 }
 
-/* An agent that has just begun, or that meets new names, does not know yet who may. */
+/*
+ * An agent that has just begun, or that meets new names, does not know yet who may; and it cuts the oldest connections
+ * of a user who begins very many commands at once.
+ */
+static bool ask_again(int err, int code)
+{
+	return (err == -EREMOTEIO && code == -EAGAIN) || err == -ECONNRESET;
+}
+
 static int ask(const struct places *places, const struct control_request *request, int *code, char **why)
 {
 	json_t *reply = NULL;
 	int err, waited = 0;
 
-	for (int pause = PAUSE_FIRST_MS;; pause *= 2) {
+	/* Not all who ask at once shall ask again at once. */
+	for (int pause = PAUSE_FIRST_MS + (int)getpid() % PAUSE_FIRST_MS;; pause *= 2) {
 		err = control_call(places->run_dir, request, AGENT_TIMEOUT_MS, &reply, code, why);
-		if (err != -EREMOTEIO || *code != -EAGAIN || waited + pause > PATIENCE_MS)
+		if (!ask_again(err, *code) || waited + pause > PATIENCE_MS)
 			break;
 		free(*why);
 		*why = NULL;

@@ -117,7 +117,7 @@ static int call_receive(const struct call *call, json_t **ret, char **why)
 			if (err)
 				err = fault_say(-EPROTO, why, "the agent's reply is not one: %s", sentence);
 		} else if (n == 0 || errno == ECONNRESET) {
-			err = fault_say(-EPROTO, why, "the agent hung up without a reply");
+			err = fault_say(-ECONNRESET, why, "the agent hung up without a reply");
 		} else if (errno == EAGAIN) {
 			err = call_wait(call, POLLIN, why);
 		} else if (errno != EINTR) {

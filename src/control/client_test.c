@@ -117,10 +117,10 @@ static void test_false_servers(void **state)
 		bool stay;
 		int err;
 	} cases[] = {
-		{"", 0, false, -EPROTO}, /* hangs up */
+		{"", 0, false, -ECONNRESET}, /* hangs up */
 		{"", 0, true, -ETIMEDOUT}, /* silent */
 		{"\0\0\0\2{", 5, true, -ETIMEDOUT}, /* stops half way */
-		{"\0\0\0\2{", 5, false, -EPROTO}, /* hangs up half way */
+		{"\0\0\0\2{", 5, false, -ECONNRESET}, /* hangs up half way */
 		{"\377\377\377\377", 4, true, -EPROTO}, /* over the limit */
 		{"HTTP/1.1 400 no", 15, true, -EPROTO}, /* another protocol */
 		{"\0\0\0\2{}", 6, true, -EPROTO}, /* no version */

@@ -189,8 +189,8 @@ int control_wasters_decode(const json_t *reply, struct wastes *ret, char **why);
  * The client: one request, one reply, blocking for timeout_ms in all. 0: *ret is the agent's "ok" reply, the caller's
  * to json_decref(). Otherwise *why is a sentence, the caller's to free, and:
  * -ECONNREFUSED: no agent listens there; -EREMOTEIO: the agent answered with an error, *code is its negative errno;
- * -ETIMEDOUT; -EPROTO: nonsense or a cut connection; -EACCES: may not open the socket; others as the kernel gave them.
- * code may be NULL.
+ * -ETIMEDOUT; -EPROTO: nonsense; -ECONNRESET: a cut connection; -EACCES: may not open the socket; others as the kernel
+ * gave them. code may be NULL.
  */
 int control_call(const char *run_dir, const struct control_request *request, int timeout_ms, json_t **ret, int *code,
 		 char **why);

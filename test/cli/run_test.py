@@ -25,7 +25,7 @@ def cgroup_mount():
 
 
 class Agent:
-    """Answers each request with what `answers` has for its verb, and notes it."""
+    """Answers each request with what `answers` has for its verb (None: hangs up), and notes it."""
 
     def __init__(self, run_dir, answers):
         self.answers = answers
@@ -46,7 +46,10 @@ class Agent:
                 request = json.loads(stream.read(size))
                 self.requests.append(request)
                 reply = self.answers[request["verb"]]
-                reply = json.dumps(reply(request) if callable(reply) else reply).encode()
+                reply = reply(request) if callable(reply) else reply
+                if reply is None:
+                    continue
+                reply = json.dumps(reply).encode()
                 peer.sendall(struct.pack("!I", len(reply)) + reply)
 
     def verbs(self):
@@ -216,6 +219,14 @@ def test_users_become_the_command(berth, agent):
     as_nobody(berth, "/etc/passwd", code=126)
     assert player.requests[:2] == [{"version": 1, "verb": "enter", "policy": "guest"},
                                    {"version": 1, "verb": "enter", "select": "country=DE"}]
+
+
+def test_users_ask_again_when_they_are_cut(berth, agent):
+    """None: the agent hangs up, as it does with who has too many connections."""
+    answers = [{**OK, "policy": 7}, None, None]
+    player = agent(enter=lambda request: answers.pop())
+    assert as_nobody(berth, "echo", "ran", code=0).stdout == "ran\n"
+    assert player.verbs() == ["enter"] * 3
 
 
 def test_users_ask_again(berth, agent):

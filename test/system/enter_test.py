@@ -1,15 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """`berth run` by users who are not root. The lab's policy `guest` allows user games and group staff."""
 
+import contextlib
 import grp
 import json
 import os
 import pwd
 import shutil
-import signal
-import socket
 import stat
-import struct
 import subprocess
 from pathlib import Path
 
@@ -356,3 +354,27 @@ def test_names_that_come_later(lab, server, user):
         fleet.write_text(text)
         lab.apply_fleet("--yes")
         wait_until(lambda: lab.all_loaded(lab.servers), 20, "the change is loaded")
+
+
+@pytest.mark.deadline(90)
+def test_one_user_has_no_more_than_others_leave_room_for(server, user, program):
+    """256 commands under way; those that have ended do not count, and another user's do not either."""
+    run = f"{program} run --policy guest --run-dir {server.run_dir} --"
+    before = set(runs(server))
+    result = user(GAMES, "sh", "-c", f"for i in $(seq 300); do {run} true || exit; done; echo all")
+    assert result.stdout == "all\n", result.stderr
+    script = f"for i in $(seq 255); do {run} sleep 60 > /dev/null 2>&1 & done; echo begun; sleep 60"
+    child = server.popen([*as_user(GAMES), "sh", "-c", f"{run} sh -c '{script}'"])
+    try:
+        assert child.stdout.readline() == "begun\n"
+        wait_until(lambda: len([path for path in set(runs(server)) - before if "populated 1" in
+                                (path / "cgroup.events").read_text()]) == 256, 60, "all are under way")
+        result = user(GAMES, "echo", "ran")
+        assert (result.returncode, result.stdout) == (1, "") and "has 256 commands" in result.stderr
+        assert user(OTHER, "true", groups=(BERTH, STAFF)).returncode == 0
+    finally:
+        for path in set(runs(server)) - before:
+            with contextlib.suppress(OSError):
+                (path / "cgroup.kill").write_text("1")
+        child.wait(timeout=20)
+    wait_until(lambda: not runs(server), 20, "the agent removes the cgroups")
