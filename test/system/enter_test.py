@@ -26,7 +26,7 @@ WITH_GROUP_FILE = 'mount --bind "$0" /etc/group && exec "$@"'
 
 
 @pytest.fixture(scope="module")
-def program(tmp_path_factory):
+def program():
     """berth where everybody may execute it."""
     directory = Path("/tmp") / f"berth-enter-{os.getpid()}"
     directory.mkdir(mode=0o755)
@@ -71,7 +71,22 @@ def as_user(uid, groups=(BERTH,), gid=None):
 
 
 def runs(server):
-    return [path for path in server.cgroup.rglob("berth-run-*") if path.is_dir()]
+    """Some may go while this looks."""
+    return [Path(path) for path, _, _ in os.walk(server.cgroup) if Path(path).name.startswith("berth-run-")]
+
+
+def under_way(cgroup):
+    with contextlib.suppress(OSError):
+        return "populated 1" in (cgroup / "cgroup.events").read_text()
+
+
+def begun(server, program, lab, times=1):
+    """A command of user games that waits for a line before it asks for its source, so often."""
+    script = "echo begun; for i in $(seq $0); do read line; \"$@\"; done"
+    child = server.popen([*as_user(GAMES), program, "run", "--policy", "guest", "--run-dir", server.run_dir, "--", "sh",
+                          "-c", script, str(times), *source(lab)], stdin=-1)
+    assert child.stdout.readline() == "begun\n"
+    return child
 
 
 def assert_left_from_guest(server, answer):
@@ -275,10 +290,7 @@ def test_one_user_does_not_push_out_others(server):
 
 def test_run_outlives_the_agent(lab, server, user, program):
     """The policy holds with the agent dead; the next agent knows the run, and removes its cgroup."""
-    script = 'read line; "$@"; read line; "$@"'
-    child = server.popen([*as_user(GAMES), program, "run", "--policy", "guest", "--run-dir", server.run_dir, "--", "sh",
-                          "-c", script, "sh", *source(lab)], stdin=-1)
-    wait_until(lambda: runs(server), 10, "the run has begun")
+    child = begun(server, program, lab, times=2)
 
     def next_source():
         child.stdin.write("\n")
@@ -298,11 +310,10 @@ def test_run_outlives_the_agent(lab, server, user, program):
     assert json.loads((server.run_dir / "runs.json").read_text()) == []
 
 
-def test_damaged_list_of_runs(lab, server, program):
+def test_damaged_list_of_runs(lab, server, user, program):
     """Runs that the list has lost stay under their policy, and new ones can begin."""
-    argv = [*as_user(GAMES), program, "run", "--policy", "guest", "--run-dir", server.run_dir, "--"]
-    child = server.popen([*argv, "sh", "-c", 'read line; "$@"', "sh", *source(lab)], stdin=-1)
-    wait_until(lambda: runs(server), 10, "the run has begun")
+    wait_until(lambda: not runs(server), 12, "the agent removes what is over")
+    child = begun(server, program, lab)
     [left] = runs(server)
     server.kill_agent()
     (server.run_dir / "runs.json").write_text('[{"cgroup": "/a", "po')
@@ -310,19 +321,16 @@ def test_damaged_list_of_runs(lab, server, program):
     server.wait_loaded()
     out, _ = child.communicate("\n", timeout=20)
     assert_left_from_guest(server, out)
-    result = server.run([*argv, *source(lab)], check=False)
-    assert_left_from_guest(server, result.stdout)
+    assert_left_from_guest(server, user(GAMES, *source(lab)).stdout)
     left.rmdir()  # nobody knows of it
     wait_until(lambda: not runs(server), 12, "the agent removes the other's")
 
 
-def test_policy_that_goes_while_a_command_runs(lab, server, program, tmp_path):
+def test_policy_that_goes_while_a_command_runs(lab, server, program):
     """It opens no more connections: not from the host's address either."""
     fleet = lab.paths.fleet_file
     before = fleet.read_text()
-    child = server.popen([*as_user(GAMES), program, "run", "--policy", "guest", "--run-dir", server.run_dir, "--", "sh",
-                          "-c", 'read line; "$@"', "sh", *source(lab)], stdin=-1)
-    wait_until(lambda: runs(server), 10, "the run has begun")
+    child = begun(server, program, lab)
     try:
         fleet.write_text("\n".join(line for line in before.split("\n") if "name: guest" not in line))
         lab.apply_fleet("--yes")
@@ -367,8 +375,8 @@ def test_one_user_has_no_more_than_others_leave_room_for(server, user, program):
     child = server.popen([*as_user(GAMES), "sh", "-c", f"{run} sh -c '{script}'"])
     try:
         assert child.stdout.readline() == "begun\n"
-        wait_until(lambda: len([path for path in set(runs(server)) - before if "populated 1" in
-                                (path / "cgroup.events").read_text()]) == 256, 60, "all are under way")
+        wait_until(lambda: len(list(filter(under_way, set(runs(server)) - before))) == 256, 60, "all are under way",
+                   interval=0.2)
         result = user(GAMES, "echo", "ran")
         assert (result.returncode, result.stdout) == (1, "") and "has 256 commands" in result.stderr
         assert user(OTHER, "true", groups=(BERTH, STAFF)).returncode == 0
