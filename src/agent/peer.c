@@ -114,13 +114,19 @@ static int take(const struct peer *peer, int pidfd, int *ret, char **why)
 	return err;
 }
 
+/* The kernel says 0 for a peer in a process id namespace that is not below this one. */
+static int not_seen(char **why)
+{
+	return why_say(why, -ESRCH, "the process that asked is not to be seen from the agent's process id namespace");
+}
+
 int peer_hold_by_id(const struct peer *peer, int *ret, char **why)
 {
-	/* 0: the peer is in a process id namespace that is not seen from here. */
-	int pidfd = peer->cred.pid > 0 ? (int)syscall(SYS_pidfd_open, peer->cred.pid, 0) : -1;
+	int pidfd;
 
 	if (peer->cred.pid <= 0)
-		return why_say(why, -ESRCH, "the process that asked is not to be seen from the agent's namespace");
+		return not_seen(why);
+	pidfd = (int)syscall(SYS_pidfd_open, peer->cred.pid, 0);
 	if (pidfd < 0)
 		return errno == ESRCH ? ended(why) : why_say(why, -errno, "process %d: %m", (int)peer->cred.pid);
 	return take(peer, pidfd, ret, why);
@@ -131,11 +137,11 @@ int peer_hold(const struct peer *peer, int *ret, char **why)
 	socklen_t size = sizeof(int);
 	int pidfd;
 
-	if (getsockopt(peer->fd, SOL_SOCKET, SO_PEERPIDFD, &pidfd, &size) == 0 && peer->cred.pid > 0)
+	if (peer->cred.pid <= 0)
+		return not_seen(why);
+	if (getsockopt(peer->fd, SOL_SOCKET, SO_PEERPIDFD, &pidfd, &size) == 0)
 		return take(peer, pidfd, ret, why);
-	if (errno == ENOPROTOOPT || peer->cred.pid <= 0)
-		return peer_hold_by_id(peer, ret, why);
-	return ended(why);
+	return errno == ENOPROTOOPT ? peer_hold_by_id(peer, ret, why) : ended(why);
 }
 
 int peer_netns_check(const struct peer *peer)

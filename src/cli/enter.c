@@ -2,6 +2,7 @@
 #include "enter.h"
 
 #include <errno.h>
+#include <grp.h>
 #include <pwd.h>
 #include <stdbool.h>
 #include <stdlib.h>
@@ -65,7 +66,12 @@ static void say_what_to_do(int err, int code)
 {
 	unsigned user = (unsigned)geteuid();
 
-	if (err == -EACCES)
+	if (err == -EACCES && !getgrnam(CONTROL_GROUP))
+		message("this host has no group %s, so only root may talk to the agent: groupadd --system %s, then "
+			"restart "
+			"berthd",
+			CONTROL_GROUP, CONTROL_GROUP);
+	else if (err == -EACCES)
 		message("you are %s (user %u); only root and members of the group %s may talk to the agent: usermod "
 			"-aG "
 			"%s %s, then log in again",

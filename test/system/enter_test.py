@@ -151,10 +151,14 @@ def test_policy_for_root_alone(user):
     assert "no policy is called 'nonesuch'" in result.stderr
 
 
-def test_who_is_not_in_the_group_berth(user):
-    result = user(GAMES, "echo", "ran", groups=(61000,))
-    assert (result.returncode, result.stdout) == (1, "")
-    assert "Permission denied" in result.stderr and "usermod -aG berth games" in result.stderr
+def test_who_is_not_in_the_group_berth(server, user, program):
+    without = program.parent / "group-without"
+    without.write_text("root:x:0:\n")
+    for groups, advice in ((server.agent.argv[5], "usermod -aG berth games"), (without, "groupadd --system berth")):
+        result = user(GAMES, "echo", "ran", groups=(61000,),
+                      wrap=["unshare", "--mount", "/bin/sh", "-c", WITH_GROUP_FILE, groups])
+        assert (result.returncode, result.stdout) == (1, "")
+        assert "Permission denied" in result.stderr and advice in result.stderr
 
 
 def test_user_and_groups_stay_as_they_are(user):
