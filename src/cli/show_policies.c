@@ -69,10 +69,11 @@ static json_t *policy_json(const struct fleet_policy *policy)
 {
 	char *select = selector_format(&policy->select);
 	json_t *object =
-		select ? json_pack("{s:s, s:s?, s:I, s:s, s:o, s:s, s:s, s:s, s:i, s:i, s:o, s:o, s:{s:o, s:o}}", "name",
-				   policy->name, "cgroup", policy->cgroup, "mark", (json_int_t)policy->mark, "select",
-				   select, "fallback", fallbacks_json(policy), "address", choice_name(policy->address),
-				   "unconnected_udp", unconnected_name(policy->unconnected_udp), "other_netns",
+		select ? json_pack("{s:s, s:s?, s:I, s:s, s:o, s:s, s:s, s:s, s:i, s:i, s:o, s:o, s:{s:o, s:o}}",
+				   "name", policy->name, "cgroup", policy->cgroup, "mark", (json_int_t)policy->mark,
+				   "select", select, "fallback", fallbacks_json(policy), "address",
+				   choice_name(policy->address), "unconnected_udp",
+				   unconnected_name(policy->unconnected_udp), "other_netns",
 				   other_netns_name(policy->other_netns), "slices", (int)policy->slices, "destinations",
 				   (int)policy->destinations, "except", excepts_json(policy), "serve",
 				   serves_json(policy), "allow", "users", accounts_json(&policy->users), "groups",
@@ -135,8 +136,9 @@ static void allowed_cell(struct table *table, const struct fleet_policy *policy)
 int show_policies(const struct state *state, const struct arguments *arguments)
 {
 	static const struct table_column columns[] = {
-		{"POLICY", false},          {"SELECT", false},      {"SLICES", true}, {"ADDRESS", false},
-		{"UNCONNECTED UDP", false}, {"OTHER NETNS", false}, {"MARK", true},   {"ALLOW", false}, {"CGROUP", false},
+		{"POLICY", false},  {"SELECT", false},          {"SLICES", true},
+		{"ADDRESS", false}, {"UNCONNECTED UDP", false}, {"OTHER NETNS", false},
+		{"MARK", true},     {"ALLOW", false},           {"CGROUP", false},
 	};
 	struct table *table;
 
