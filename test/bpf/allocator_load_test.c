@@ -17,6 +17,12 @@
 #define FIRST_PORT 8192u
 #define PORT_COUNT 64u
 #define MANY_DESTINATIONS 256u
+/*
+ * The kernel tells that a TCP socket closes (BPF_SOCK_OPS_STATE_CB) a moment before it takes it off its own table
+ * (tcp_set_state in net/ipv4/tcp.c), and a machine may be halted by its host in between: the other thread then finds
+ * the port taken, and tries another. One connection in a hundred is far beyond what that gives.
+ */
+#define BUSY_MAX (THREADS * ROUNDS / 100)
 
 /*
  * 1: a socket has that port towards that destination. For UDP alone: a TCP connection that its peer resets gives its
@@ -129,7 +135,7 @@ static void tcp_to_a_few_destinations(struct rig *rig)
 		expect(!shutdown(listeners[i], SHUT_RDWR));
 		expect(!pthread_join(threads[i], NULL));
 	}
-	expect_equal(rig_counter(rig, VERDICT_PORT_BUSY), 0);
+	expect(rig_counter(rig, VERDICT_PORT_BUSY) < BUSY_MAX);
 	expect_equal(rig_counter(rig, VERDICT_REFUSED_EGRESS), 0);
 }
 

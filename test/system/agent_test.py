@@ -3,6 +3,7 @@
 
 import json
 import signal
+import subprocess
 
 import pytest
 import yaml
@@ -11,9 +12,6 @@ from lab.connections import forge, hold_open, open_many, release
 from lab.fleet import CRAWLER_ADDRESS
 from lab.paths import BUILD, LabError
 from lab.process import wait_until
-
-
-# ADDRESS PORT DESTINATION: tries to take that source, in two ways.
 
 
 def usage(server):
@@ -214,6 +212,16 @@ def test_apply_twice_changes_nothing(lab):
     assert "nothing to change" in (result.stdout + result.stderr).lower()
 
 
+def stop_telling_of_ends(server):
+    """Nothing of a dead agent sees any more that a socket ends. Waits: the kernel detaches a link that is unpinned in
+    the background."""
+    (server.bpffs / "links" / "cgroup_sock_release").unlink()
+    show = ["bpftool", "cgroup", "show", server.cgroup]
+    attached = lambda: subprocess.run(show, capture_output=True, text=True, check=True).stdout
+    assert "cgroup_inet_sock_create" in attached()
+    wait_until(lambda: "cgroup_inet_sock_release" not in attached(), 10, "the link is detached")
+
+
 def test_ports_that_were_lost_come_back(make_lab):
     """Sockets that end while nothing sees it, agent and hooks being gone, leave their ports behind: the next agent finds
     them, and takes none of those that are held."""
@@ -223,7 +231,7 @@ def test_ports_that_were_lost_come_back(make_lab):
     lost, _ = hold_open(server, targets, 0, 20)
     held, rows = hold_open(server, targets, 0, 10)
     server.kill_agent()
-    (server.bpffs / "links" / "cgroup_sock_release").unlink()
+    stop_telling_of_ends(server)
     assert not release(lost)
     assert ports_in_use(server) == 30
     server.start_agent()
