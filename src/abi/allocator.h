@@ -2,8 +2,9 @@
 /*
  * DOC: the allocator's tables
  *
- * A socket's policy is found at its creation, by the nearest ancestor cgroup that has an entry in `cgroup_policies`; a
- * mark (SO_MARK) that has an entry in `mark_policies` when the socket is bound, connected or sent from counts for more.
+ * A socket's policy is found at its creation, by the nearest ancestor cgroup that has an entry in `cgroup_policies`.
+ * When the socket is bound, connected or sent from, a mark (SO_MARK) that has an entry in `mark_policies` counts for
+ * more, and what was chosen for this one socket (`choices`) for more than that.
  * For every (egress address, 2,048 ports, protocol, destination) with a connection, a table (`port_buckets`) holds
  * which ports are in use towards that destination. What a socket holds stands in its own storage, so that it is given
  * back once.
@@ -220,5 +221,14 @@ struct socket_state {
 };
 
 _Static_assert(sizeof(struct socket_state) == SOCKET_STATE_SIZE, "the same for every version");
+
+/*
+ * What was chosen for a socket, by a program that has it. In storage of its own, which only the agent writes: a write
+ * replaces all of it, while the programs change what the socket holds. The same in every version (abi/takeover.h).
+ */
+struct socket_choice {
+	__u32 policy;
+	__u32 reserved; /* 0 */
+};
 
 #endif

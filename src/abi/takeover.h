@@ -6,10 +6,12 @@
  * makes maps of its own beside, fills them, and puts its programs in the place of the others
  * (kernel/dataplane_takeover.c). What it finds there is this, which therefore stays as it is for ever:
  *
- *   maps/config    its first 32-bit word is the layout; 0: the tables were never written
- *   maps/sockets   what each socket holds, in its storage: struct socket_state, SOCKET_STATE_SIZE bytes. Fields stay
- * where they are and mean what they mean; new ones take the place of reserved bytes, and 0 there is fine maps/gate
- * struct gate links/NAME     cgroup_PROGRAM, trace_PROGRAM, xdp_IFINDEX
+ * - maps/config: its first 32-bit word is the layout; 0: the tables were never written
+ * - maps/sockets: what each socket holds, in its storage: struct socket_state, SOCKET_STATE_SIZE bytes. Fields stay
+ *   where they are and mean what they mean; new ones take the place of reserved bytes, and 0 there is fine
+ * - maps/choices: what was chosen for a socket, in its storage: struct socket_choice. May be missing
+ * - maps/gate: struct gate
+ * - links/NAME: cgroup_PROGRAM, trace_PROGRAM, xdp_IFINDEX
  */
 #ifndef BERTH_ABI_TAKEOVER_H
 #define BERTH_ABI_TAKEOVER_H

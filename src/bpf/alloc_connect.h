@@ -48,15 +48,15 @@ static __always_inline struct socket_state *socket_put_under(struct bpf_sock_add
 }
 
 /*
- * The storage of a socket under a policy: its mark's, or that which was recorded. A socket older than its cgroup's
- * policy has none yet, nor has one that the kernel made, like MPTCP's first subflow: the caller's cgroup counts. NULL:
- * no policy, or no memory (*policy is set).
+ * The storage of a socket under a policy: what it asks for, or that which was recorded. A socket older than its
+ * cgroup's policy has none yet, nor has one that the kernel made, like MPTCP's first subflow: the caller's cgroup
+ * counts. NULL: no policy, or no memory (*policy is set).
  */
 static __always_inline struct socket_state *socket_judged(struct bpf_sock_addr *ctx, __u32 *policy)
 {
 	struct socket_state *socket;
 
-	*policy = policy_of_mark(ctx->sk->mark);
+	*policy = policy_asked(ctx->sk);
 	if (*policy == POLICY_NONE) {
 		socket = bpf_sk_storage_get(&sockets, ctx->sk, NULL, 0);
 		if (socket) {
@@ -231,7 +231,7 @@ static __always_inline int sendmsg_judge(struct bpf_sock_addr *ctx, const struct
 	struct socket_state *socket;
 	__u32 port;
 
-	attempt.policy = policy_of_mark(ctx->sk->mark);
+	attempt.policy = policy_asked(ctx->sk);
 	if (attempt.policy != POLICY_NONE) {
 		socket = socket_put_under(ctx, attempt.policy);
 		if (!socket)

@@ -79,7 +79,7 @@ static __always_inline bool socket_is_subflow(struct bpf_sock *sk)
 /* Policy of a socket without storage: it was never bound, connected or sent from in a way that is told of. */
 static __always_inline __u32 policy_unrecorded(struct __sk_buff *skb, struct bpf_sock *sk, bool tcp)
 {
-	__u32 policy = policy_of_mark(sk->mark);
+	__u32 policy = policy_asked(sk);
 
 	if (policy == POLICY_NONE && tcp && socket_is_subflow(sk))
 		policy = policy_of_skb(skb);

@@ -9,6 +9,7 @@
 #include <bpf/bpf_helpers.h>
 
 #include "../abi/allocator.h"
+#include "alloc_policy.h"
 #include "alloc_ports.h"
 #include "alloc_probes.h"
 
@@ -18,6 +19,14 @@ struct {
 	__type(key, int);
 	__type(value, struct socket_state);
 } sockets SEC(".maps");
+
+/* Of few sockets. User space writes it, through a descriptor of the socket. */
+struct {
+	__uint(type, BPF_MAP_TYPE_SK_STORAGE);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, int);
+	__type(value, struct socket_choice);
+} choices SEC(".maps");
 
 /* Of all versions that are attached. */
 struct gate gate SEC(".data.gate");
@@ -65,6 +74,14 @@ static __always_inline struct socket_state *socket_of_ops(struct bpf_sock_ops *c
 
 /* A program's context, of one that is called for a socket. A macro, since the types of these contexts differ. */
 #define netns_is_foreign(ctx) (home_netns && bpf_get_netns_cookie(ctx) != home_netns)
+
+/* Policy that a full socket asks for itself: what was chosen for it, else its mark's. POLICY_NONE: it asks for none. */
+static __always_inline __u32 policy_asked(struct bpf_sock *sk)
+{
+	struct socket_choice *choice = bpf_sk_storage_get(&choices, sk, NULL, 0);
+
+	return choice ? choice->policy : policy_of_mark(sk->mark);
+}
 
 static __always_inline void port_uncount(const struct ports_key *key, __u32 port)
 {

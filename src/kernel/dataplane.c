@@ -31,10 +31,10 @@ static const char *shared_name(const struct bpf_map *map)
 	return strncmp(name, TABLE_PREFIX, strlen(TABLE_PREFIX)) ? NULL : name + strlen(TABLE_PREFIX);
 }
 
-/* Those that every layout has (abi/takeover.h). */
+/* Those that are the same in every layout (abi/takeover.h). */
 static bool is_common(const char *name)
 {
-	return strcmp(name, "sockets") == 0 || strcmp(name, "gate") == 0;
+	return strcmp(name, "sockets") == 0 || strcmp(name, "choices") == 0 || strcmp(name, "gate") == 0;
 }
 
 static struct shared_map *map_find(const struct dataplane *dp, const char *name)

@@ -134,6 +134,10 @@ struct dataplane_mark {
 int dataplane_marks_replace(struct dataplane *dp, const struct dataplane_mark *marks, size_t count);
 int dataplane_mark_list(const struct dataplane *dp, struct dataplane_mark **ret, size_t *count);
 
+/* Puts the socket behind a descriptor under the policy, whatever its cgroup and mark, when it is next bound, connected
+   or sent from; until it is gone. -ENOTSOCK. */
+int dataplane_choice_write(struct dataplane *dp, int socket, uint32_t policy);
+
 /* Excepted destinations of a policy, all of them: what is missing is added before what is too much goes. */
 struct except_key dataplane_except_ipv4(uint32_t policy, struct prefix prefix);
 /* addr: network byte order; len 0 to 128. */

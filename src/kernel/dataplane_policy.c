@@ -331,6 +331,13 @@ int dataplane_marks_replace(struct dataplane *dp, const struct dataplane_mark *m
 	return err;
 }
 
+int dataplane_choice_write(struct dataplane *dp, int socket, uint32_t policy)
+{
+	const struct socket_choice choice = {.policy = policy};
+
+	return policy == POLICY_NONE ? -EINVAL : entry_write(dp, "choices", &socket, &choice);
+}
+
 struct except_key dataplane_except_ipv6(uint32_t policy, const uint8_t addr[16], unsigned len)
 {
 	struct except_key key = {.prefix_len = 32 + len, .policy = policy};

@@ -374,6 +374,67 @@ static void what_ends_in_between_is_given_back(void **state)
 	take_down();
 }
 
+/* Where the programs are attached, and no policy is. */
+static int socket_of_top(void)
+{
+	int fd;
+
+	assert_int_equal(cgroup_move(top, 0), 0);
+	fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	assert_int_equal(cgroup_move(mount_point, 0), 0);
+	assert_true(fd >= 0);
+	return fd;
+}
+
+static void assert_leaves_as_chosen(int fd)
+{
+	struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons(53), .sin_addr.s_addr = htonl(DEST)}, from;
+	socklen_t size = sizeof(from);
+
+	assert_int_equal(connect(fd, (struct sockaddr *)&to, sizeof(to)), 0);
+	assert_int_equal(getsockname(fd, (struct sockaddr *)&from, &size), 0);
+	assert_int_equal(ntohl(from.sin_addr.s_addr), EGRESS);
+	close(fd);
+}
+
+/* Of a socket that holds nothing yet. */
+static void what_was_chosen_is_carried_over(void **state)
+{
+	int fd;
+
+	NEED_SANDBOX();
+	furnish(OTHER_LAYOUT);
+	attach();
+	fd = socket_of_top();
+	assert_int_equal(dataplane_choice_write(dp, fd, 1), 0);
+	assert_int_equal(dataplane_choice_write(dp, dp->lock_fd, 1), -ENOTSOCK);
+	dataplane_close(dp);
+	furnish(BERTH_LAYOUT_VERSION);
+	attach();
+	assert_leaves_as_chosen(fd);
+	take_down();
+}
+
+/* Versions before had no choices: with their layout or ours. */
+static void a_version_that_knows_no_choice(void **state)
+{
+	NEED_SANDBOX();
+	for (unsigned i = 0; i < 2; i++) {
+		int fd = socket_of_top();
+
+		furnish(i ? OTHER_LAYOUT : BERTH_LAYOUT_VERSION);
+		attach();
+		dataplane_close(dp);
+		assert_int_equal(unlink(BPFFS "/maps/choices"), 0);
+		furnish(BERTH_LAYOUT_VERSION);
+		attach();
+		assert_int_equal(dataplane_choice_write(dp, fd, 1), 0);
+		assert_int_equal(access(BPFFS "/maps/choices", F_OK), 0);
+		assert_leaves_as_chosen(fd);
+		take_down();
+	}
+}
+
 static void a_closed_gate_gives_no_port(void **state)
 {
 	struct sockaddr_in from;
@@ -415,6 +476,8 @@ int main(void)
 		cmocka_unit_test(what_sockets_hold_is_carried_over),
 		cmocka_unit_test(nothing_is_lost_meanwhile),
 		cmocka_unit_test(what_ends_in_between_is_given_back),
+		cmocka_unit_test(what_was_chosen_is_carried_over),
+		cmocka_unit_test(a_version_that_knows_no_choice),
 		cmocka_unit_test(a_closed_gate_gives_no_port),
 		cmocka_unit_test(a_takeover_that_does_not_come_leaves_all_as_it_was),
 	};

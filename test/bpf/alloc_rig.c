@@ -233,6 +233,13 @@ void rig_mark(struct rig *rig, uint32_t mark, uint32_t policy)
 	expect(!bpf_map__update_elem(rig->skel->maps.mark_policies, &mark, sizeof(mark), &policy, sizeof(policy), 0));
 }
 
+void rig_choose(struct rig *rig, int fd, uint32_t policy)
+{
+	const struct socket_choice choice = {.policy = policy};
+
+	expect(!bpf_map__update_elem(rig->skel->maps.choices, &fd, sizeof(fd), &choice, sizeof(choice), 0));
+}
+
 void rig_serve(struct rig *rig, uint32_t policy, uint16_t port)
 {
 	struct serve_key key = {.policy = policy, .port = port};

@@ -77,6 +77,8 @@ void rig_except(struct rig *rig, uint32_t policy, uint32_t addr, unsigned len, b
 void rig_except6(struct rig *rig, uint32_t policy, const char *addr, unsigned len);
 /* Sockets with that mark are under the policy. */
 void rig_mark(struct rig *rig, uint32_t mark, uint32_t policy);
+/* That socket is under the policy. */
+void rig_choose(struct rig *rig, int fd, uint32_t policy);
 void rig_serve(struct rig *rig, uint32_t policy, uint16_t port);
 
 /* Cgroups are named from the case's own one on: "app", "app/inner"; "" is the case's own. */
