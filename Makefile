@@ -11,6 +11,13 @@ CC = gcc
 BPF_CLANG ?= clang-19
 BPFTOOL ?= bpftool
 FUZZ_CLANG ?= clang-19
+# Where `make install` puts things, below DESTDIR.
+PREFIX ?= /usr/local
+BINDIR ?= $(PREFIX)/bin
+SBINDIR ?= $(PREFIX)/sbin
+LIBDIR ?= $(PREFIX)/lib
+MANDIR ?= $(PREFIX)/share/man
+
 PKGS := libbpf libuv sqlite3 yaml-0.1 jansson libmnl zlib
 
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
@@ -50,13 +57,18 @@ BPF_OBJECTS := $(BPF_PROGRAMS:%=$(ROOT)/bpf/%.bpf.o)
 SKELETONS := $(BPF_PROGRAMS:%=$(ROOT)/gen/%.skel.h)
 LIBS := $(patsubst %,$(BUILD)/%.a,$(filter-out cli agent,$(MODULES)))
 
+# libberth is its own folder, the control socket's codec, and nothing else.
+LIB_OBJECTS := $(patsubst src/%.c,$(BUILD)/pic/%.o,$(call sources,lib) $(call sources,control))
+LIB_SONAME := libberth.so.1
+MAN_PAGES := $(patsubst docs/man/%.scd,$(ROOT)/man/%,$(wildcard docs/man/*.scd))
+
 BENCH_OBJECTS := $(patsubst bench/%.c,$(BUILD)/bench/obj/%.o,$(wildcard bench/*.c bench/*/*.c))
 
-.PHONY: FORCE all lab tests bench fuzz sanitize lint format clean
+.PHONY: FORCE all lab tests bench fuzz sanitize man install lint format clean
 .DELETE_ON_ERROR:
 .SECONDARY:
 
-all: $(BPF_OBJECTS) $(BUILD)/berth $(BUILD)/berthd lab
+all: $(BPF_OBJECTS) $(BUILD)/berth $(BUILD)/berthd $(BUILD)/libberth.so lab
 
 tests: all $(UNIT_TESTS) $(BPF_TESTS) $(KERNEL_TESTS)
 
@@ -107,6 +119,35 @@ $(BUILD)/berth: $(call objects,cli) $(LIBS)
 $(BUILD)/berthd: $(call objects,agent) $(LIBS)
 	$(call say,LD,$@)
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+
+$(BUILD)/pic/%.o: src/%.c
+	$(call say,CC,$@)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(CFLAGS_ALL) -fPIC -MMD -MP -c $< -o $@
+
+$(BUILD)/libberth.so: $(LIB_OBJECTS) src/lib/libberth.map
+	$(call say,LD,$@)
+	$(Q)$(CC) $(LDFLAGS) -shared -Wl,-soname,$(LIB_SONAME) -Wl,--version-script=src/lib/libberth.map -Wl,--no-undefined \
+		-o $@ $(LIB_OBJECTS) $(shell pkg-config --libs jansson)
+
+man: $(MAN_PAGES)
+
+$(ROOT)/man/%: docs/man/%.scd
+	@mkdir -p $(@D)
+	$(Q)scdoc < $< > $@
+
+install: $(BUILD)/berth $(BUILD)/berthd $(BUILD)/libberth.so $(MAN_PAGES)
+	install -D -m 755 $(BUILD)/berth $(DESTDIR)$(BINDIR)/berth
+	install -D -m 755 $(BUILD)/berthd $(DESTDIR)$(SBINDIR)/berthd
+	install -D -m 644 $(BUILD)/libberth.so $(DESTDIR)$(LIBDIR)/$(LIB_SONAME)
+	ln -sf $(LIB_SONAME) $(DESTDIR)$(LIBDIR)/libberth.so
+	install -D -m 644 include/berth/berth.h $(DESTDIR)$(PREFIX)/include/berth/berth.h
+	install -d $(DESTDIR)$(LIBDIR)/pkgconfig
+	sed -e '/^#/d' -e 's|@PREFIX@|$(PREFIX)|' -e 's|@LIBDIR@|$(LIBDIR)|' packaging/pkgconfig/berth.pc.in \
+		> $(DESTDIR)$(LIBDIR)/pkgconfig/berth.pc
+	for page in $(MAN_PAGES); do \
+		install -D -m 644 $$page $(DESTDIR)$(MANDIR)/man$${page##*.}/$${page##*/} || exit 1; \
+	done
 
 # What the lab runs beside Berth itself.
 lab: $(BUILD)/lab/pass.bpf.o $(BUILD)/lab/origin
@@ -161,12 +202,12 @@ lint:
 		--suppress=missingIncludeSystem --suppress=missingInclude \
 		'-DLIBBPF_OPTS(TYPE,NAME,...)=struct TYPE NAME={__VA_ARGS__}' \
 		'-Dbpf_object__for_each_program(POS,OBJ)=while((POS=bpf_object__next_program(OBJ,POS)))' \
-		'-Dbpf_object__for_each_map(POS,OBJ)=while((POS=bpf_object__next_map(OBJ,POS)))' $(wildcard src/core src/store src/control src/kernel src/agent src/cli)
+		'-Dbpf_object__for_each_map(POS,OBJ)=while((POS=bpf_object__next_map(OBJ,POS)))' $(wildcard src/core src/store src/control src/lib src/kernel src/agent src/cli)
 
 format:
 	$(Q)clang-format-14 -i $(shell git ls-files -co --exclude-standard '*.c' '*.h')
 
-# A fuzzer is libFuzzer, NAME_fuzz.c and the core, all built with its own compiler.
+# A fuzzer is libFuzzer, NAME_fuzz.c, the core and the control socket's codec, all built with its own compiler.
 FUZZ_CFLAGS := -std=c17 -D_GNU_SOURCE -g -O1 -fno-omit-frame-pointer -fsanitize=address,undefined \
 	-fno-sanitize-recover=all $(shell pkg-config --cflags $(PKGS))
 
@@ -177,7 +218,7 @@ $(BUILD)/fuzz/obj/%.o: src/%.c
 	@mkdir -p $(@D)
 	$(Q)$(FUZZ_CLANG) $(FUZZ_CFLAGS) -fsanitize=fuzzer-no-link -MMD -MP -c $< -o $@
 
-$(BUILD)/fuzz/%_fuzz: test/fuzz/%_fuzz.c $(patsubst src/%.c,$(BUILD)/fuzz/obj/%.o,$(call sources,core))
+$(BUILD)/fuzz/%_fuzz: test/fuzz/%_fuzz.c $(patsubst src/%.c,$(BUILD)/fuzz/obj/%.o,$(call sources,core) $(call sources,control))
 	$(call say,CCLD,$@)
 	$(Q)$(FUZZ_CLANG) $(FUZZ_CFLAGS) -fsanitize=fuzzer -MMD -MP -o $@ $< $(filter %.o,$^) $(LDLIBS)
 

@@ -9,38 +9,9 @@
 #include "../kernel/cgroup.h"
 #include "../kernel/runcgroup.h"
 #include "../kernel/why.h"
-#include "admission.h"
 #include "agent.h"
 #include "log.h"
-#include "lookups.h"
-
-static int look_up_first(struct agent *agent, char **why)
-{
-	lookups_refresh(agent->lookups);
-	free(*why);
-	return why_say(why, -EAGAIN, "the agent looks up the users and groups that the policies allow: ask again");
-}
-
-/* Root is in no list that would have to be looked up. */
-static int judge(struct agent *agent, const struct peer *peer, const struct control_request *request,
-		 const struct fleet_policy **ret, char **why)
-{
-	struct asker asker = {.uid = peer->cred.uid};
-	gid_t *gids = NULL;
-	int err = peer_groups(peer, &gids, &asker.gid_count);
-	bool known;
-
-	if (err)
-		return why_say(why, err, "the groups of the process that asked: %s", strerror(-err));
-	asker.gids = gids;
-	err = admission_judge(agent->state->fleet, lookups_accounts(agent->lookups), &asker, request->policy,
-			      request->selector, ret, why);
-	free(gids);
-	known = err ? lookups_may_refuse(agent->lookups) : lookups_may_allow(agent->lookups);
-	if (asker.uid != 0 && !known && err != -EINVAL && err != -ENOMEM)
-		return look_up_first(agent, why);
-	return err;
-}
+#include "peer_policy.h"
 
 static int check_netns(const struct peer *peer, char **why)
 {
@@ -116,9 +87,7 @@ int enter_begin(struct agent *agent, const struct peer *peer, const struct contr
 	const struct fleet_policy *found;
 	int pidfd, err;
 
-	if (!agent_self(agent))
-		return why_say(why, -EAGAIN, "the agent has no fleet that it is in yet: see berth show servers");
-	err = judge(agent, peer, request, &found, why);
+	err = peer_policy_find(agent, peer, request, &found, why);
 	if (!err)
 		err = check_count(agent, peer, why);
 	if (!err)

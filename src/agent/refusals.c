@@ -9,9 +9,9 @@
 #include <time.h>
 
 #include "../control/control.h"
+#include "../control/verdictname.h"
 #include "../core/comm.h"
 #include "../core/proto.h"
-#include "../core/verdictname.h"
 #include "../kernel/boottime.h"
 #include "../kernel/events.h"
 #include "../kernel/holders.h"
@@ -259,6 +259,8 @@ json_t *refusals_reply(struct refusals_heard *heard)
 	json_t *reply = NULL;
 	int err = 0;
 
+	/* Whoever asks may have been refused just now. */
+	problems_settle(&heard->agent->problems, "events", events_read(heard->events), NULL);
 	refusal_table_sort(&heard->table);
 	(void)policy_names_read(heard->agent->options.bpffs, &telling.names, NULL);
 	refusals.items = calloc(heard->table.count + 1, sizeof(*refusals.items));

@@ -10,6 +10,7 @@
 #include "../kernel/usage.h"
 #include "../kernel/wasters.h"
 #include "agent.h"
+#include "choose.h"
 #include "enter.h"
 #include "log.h"
 #include "refusals.h"
@@ -50,6 +51,14 @@ static json_t *enter(struct agent *agent, const struct control_request *request,
 	int err = enter_begin(agent, peer, request, &policy, &why);
 
 	return err ? failed(err, why) : control_reply_run(policy);
+}
+
+static json_t *choose(struct agent *agent, const struct control_request *request, const struct peer *peer)
+{
+	char *why = NULL;
+	int err = choose_policy(agent, peer, request, &why);
+
+	return err ? failed(err, why) : control_reply_ok();
 }
 
 static void end_after_reply(uv_timer_t *timer)
@@ -124,6 +133,8 @@ json_t *verb_answer(struct agent *agent, const struct control_request *request, 
 		return begin_run(agent, request);
 	case CONTROL_ENTER:
 		return enter(agent, request, peer);
+	case CONTROL_CHOOSE:
+		return choose(agent, request, peer);
 	case CONTROL_RUN_END:
 		runs_end(agent, request->cgroup);
 		return control_reply_ok();

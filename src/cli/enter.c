@@ -4,10 +4,8 @@
 #include <errno.h>
 #include <grp.h>
 #include <pwd.h>
-#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "../control/control.h"
@@ -16,50 +14,13 @@
 #include "verb.h"
 
 #define AGENT_TIMEOUT_MS 10000
-/* How long an agent that says "ask again" is asked again, and how long the first pause is; each is twice the last. */
 #define PATIENCE_MS 5000
-#define PAUSE_FIRST_MS 10
 
 static const char *own_name(void)
 {
 	const struct passwd *user = getpwuid(geteuid());
 
 	return user ? user->pw_name : "?";
-}
-
-static void pause_ms(int ms)
-{
-	const struct timespec pause = {.tv_sec = ms / 1000, .tv_nsec = (long)(ms % 1000) * 1000000};
-
-	nanosleep(&pause, NULL);
-}
-
-/*
- * An agent that has just begun, or that meets new names, does not know yet who may; and it cuts the oldest connections
- * of a user who begins very many commands at once.
- */
-static bool ask_again(int err, int code)
-{
-	return (err == -EREMOTEIO && code == -EAGAIN) || err == -ECONNRESET;
-}
-
-static int ask(const struct places *places, const struct control_request *request, int *code, char **why)
-{
-	json_t *reply = NULL;
-	int err, waited = 0;
-
-	/* Not all who ask at once shall ask again at once. */
-	for (int pause = PAUSE_FIRST_MS + (int)getpid() % PAUSE_FIRST_MS;; pause *= 2) {
-		err = control_call(places->run_dir, request, AGENT_TIMEOUT_MS, &reply, code, why);
-		if (!ask_again(err, *code) || waited + pause > PATIENCE_MS)
-			break;
-		free(*why);
-		*why = NULL;
-		pause_ms(pause);
-		waited += pause;
-	}
-	json_decref(reply);
-	return err;
 }
 
 static void say_what_to_do(int err, int code)
@@ -88,9 +49,12 @@ int enter_and_become(const struct places *places, const struct arguments *argume
 	const struct control_request request = {
 		.verb = CONTROL_ENTER, .selector = arguments->select, .policy = arguments->policy};
 	char *const *argv = arguments->command;
+	json_t *reply = NULL;
 	char *why = NULL;
-	int code = 0, err = ask(places, &request, &code, &why);
+	int code = 0,
+	    err = control_call_patiently(places->run_dir, &request, AGENT_TIMEOUT_MS, PATIENCE_MS, &reply, &code, &why);
 
+	json_decref(reply);
 	if (err) {
 		message_error(err, why);
 		say_what_to_do(err, code);

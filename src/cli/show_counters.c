@@ -2,7 +2,7 @@
 #include <errno.h>
 #include <inttypes.h>
 
-#include "../core/verdictname.h"
+#include "../control/verdictname.h"
 #include "../kernel/counters.h"
 #include "answer.h"
 #include "message.h"

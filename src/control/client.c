@@ -2,6 +2,7 @@
 /* The control socket's client: one request, one reply, within one time limit. */
 #include <errno.h>
 #include <poll.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,6 +13,9 @@
 
 #include "control.h"
 #include "fault.h"
+
+/* Before a call is made again, at first; twice as long each time. */
+#define PAUSE_FIRST_MS 10
 
 struct call {
 	int fd;
@@ -73,6 +77,30 @@ static int call_connect(struct call *call, char **why)
 	return 0;
 }
 
+/* Sends what it can. With the first byte goes a copy of the descriptor; -1: none. As sendmsg(). */
+static ssize_t send_some(int fd, const void *data, size_t size, int passed)
+{
+	struct iovec part = {.iov_base = (void *)data, .iov_len = size};
+	union {
+		struct cmsghdr align;
+		char bytes[CMSG_SPACE(sizeof(int))];
+	} control = {0};
+	struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1};
+
+	if (passed >= 0) {
+		struct cmsghdr *header;
+
+		message.msg_control = control.bytes;
+		message.msg_controllen = sizeof(control.bytes);
+		header = CMSG_FIRSTHDR(&message);
+		header->cmsg_level = SOL_SOCKET;
+		header->cmsg_type = SCM_RIGHTS;
+		header->cmsg_len = CMSG_LEN(sizeof(int));
+		memcpy(CMSG_DATA(header), &passed, sizeof(passed));
+	}
+	return sendmsg(fd, &message, MSG_NOSIGNAL);
+}
+
 static int call_send(const struct call *call, const struct control_request *request, char **why)
 {
 	json_t *message = control_request_encode(request);
@@ -85,7 +113,8 @@ static int call_send(const struct call *call, const struct control_request *requ
 	if (err)
 		return fault_say(err, why, "the request cannot be sent: it is no UTF-8 text or too long");
 	for (size_t sent = 0; sent < size && !err;) {
-		ssize_t n = send(call->fd, (const char *)frame + sent, size - sent, MSG_NOSIGNAL);
+		int passed = sent == 0 && control_verb_takes_socket(request->verb) ? request->socket : -1;
+		ssize_t n = send_some(call->fd, (const char *)frame + sent, size - sent, passed);
 
 		if (n >= 0)
 			sent += (size_t)n;
@@ -93,6 +122,8 @@ static int call_send(const struct call *call, const struct control_request *requ
 			err = call_wait(call, POLLOUT, why);
 		else if (errno == EPIPE || errno == ECONNRESET)
 			break; /* what the agent said before it hung up can still be read */
+		else if (errno == EBADF)
+			err = fault_say(-EBADF, why, "%d is no open descriptor", passed);
 		else if (errno != EINTR)
 			err = fault_say(-errno, why, "sending to the agent: %m");
 	}
@@ -172,5 +203,37 @@ int control_call(const char *run_dir, const struct control_request *request, int
 		json_decref(reply);
 	else
 		*ret = reply;
+	return err;
+}
+
+static bool may_ask_again(int err, int code)
+{
+	return (err == -EREMOTEIO && code == -EAGAIN) || err == -ECONNRESET;
+}
+
+static void pause_ms(int ms)
+{
+	const struct timespec pause = {.tv_sec = ms / 1000, .tv_nsec = (long)(ms % 1000) * 1000000};
+
+	nanosleep(&pause, NULL);
+}
+
+int control_call_patiently(const char *run_dir, const struct control_request *request, int timeout_ms, int patience_ms,
+			   json_t **ret, int *code, char **why)
+{
+	int err, its_code = 0, waited = 0;
+
+	/* Not all who ask at once shall ask again at once. */
+	for (int pause = PAUSE_FIRST_MS + (int)getpid() % PAUSE_FIRST_MS;; pause *= 2) {
+		err = control_call(run_dir, request, timeout_ms, ret, &its_code, why);
+		if (!may_ask_again(err, its_code) || waited + pause > patience_ms)
+			break;
+		free(*why);
+		*why = NULL;
+		pause_ms(pause);
+		waited += pause;
+	}
+	if (code)
+		*code = its_code;
 	return err;
 }

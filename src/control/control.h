@@ -11,6 +11,8 @@
  *             {"version": 1, "verb": "run", "cgroup": "/user.slice/berth-run-77", "policy": "crawler"}
  *             {"version": 1, "verb": "enter", "policy": "crawler"}
  *             {"version": 1, "verb": "enter", "select": "country=DE"}
+ *             {"version": 1, "verb": "choose", "policy": "crawler"}       with a socket passed beside it (SCM_RIGHTS)
+ *             {"version": 1, "verb": "choose", "select": "country=DE"}    likewise
  *             {"version": 1, "verb": "run-end", "cgroup": "/user.slice/berth-run-77"}
  *             {"version": 1, "verb": "detach"}
  *             {"version": 1, "verb": "refusals"}
@@ -24,8 +26,10 @@
  * would do less than it was asked). Clients ignore fields of a reply that they don't know.
  *
  * The agent lets everybody who may open the socket ask for `status`, `refusals`, `usage` and `wasters`. `enter` moves
- * the process that opened the connection into a cgroup of its own under a policy; a policy's `allow` says whose. The
- * other verbs need a peer with user id 0 (SO_PEERCRED), see control_verb_needs_root().
+ * the process that opened the connection into a cgroup of its own under a policy, and `choose` puts the socket that is
+ * passed under one; a policy's `allow` says whose. The other verbs need a peer with user id 0 (SO_PEERCRED), see
+ * control_verb_needs_root(). A connection passes one descriptor at a time, with the bytes of the request that it is
+ * for.
  */
 #ifndef BERTH_CONTROL_CONTROL_H
 #define BERTH_CONTROL_CONTROL_H
@@ -85,17 +89,20 @@ enum control_verb {
 	CONTROL_USAGE,
 	CONTROL_WASTERS,
 	CONTROL_ENTER,
+	CONTROL_CHOOSE,
 };
 
 struct control_request {
 	enum control_verb verb;
 	const char *cgroup; /* run, run-end: path below the agent's cgroup root, starts with '/', no "." or ".." */
-	const char *selector; /* run, enter: text, as a policy's `select`; NULL: `policy` */
-	const char *policy; /* run, enter: name of one of the fleet file's; NULL: `selector` */
+	const char *selector; /* run, enter, choose: text, as a policy's `select`; NULL: `policy` */
+	const char *policy; /* run, enter, choose: name of one of the fleet file's; NULL: `selector` */
+	int socket; /* choose: a descriptor, which stays its owner's; passed beside the frame. -1: none came */
 	uint32_t top; /* usage: how many destinations, 1 to USE_TOP_MAX */
 };
 
 bool control_verb_needs_root(enum control_verb verb);
+bool control_verb_takes_socket(enum control_verb verb);
 /* NULL: no memory, or text that is not UTF-8. The caller json_decref()s. */
 json_t *control_request_encode(const struct control_request *request);
 /*
@@ -178,11 +185,12 @@ int control_reply_check(const json_t *reply, int *code, const char **text);
 /* Lists and texts of *ret live until control_status_clear(). -EBADMSG with *why (the caller frees); -ENOMEM. */
 int control_status_decode(json_t *reply, struct control_status *ret, char **why);
 void control_status_clear(struct control_status *status); /* only for decoded ones, or zeros */
-/* Errors as with control_status_decode(). What is decoded is the caller's: control_refusals_clear(), use_clear(),
-   wasters_clear(). */
+/* Errors as with control_status_decode(). What is decoded is the caller's: control_refusals_clear(),
+   control_usage_clear(), wasters_clear(). */
 int control_refusals_decode(const json_t *reply, struct refusals *ret, char **why);
 void control_refusals_clear(struct refusals *refusals);
 int control_usage_decode(const json_t *reply, struct use *ret, char **why);
+void control_usage_clear(struct use *use);
 int control_wasters_decode(const json_t *reply, struct wastes *ret, char **why);
 
 /*
@@ -194,5 +202,11 @@ int control_wasters_decode(const json_t *reply, struct wastes *ret, char **why);
  */
 int control_call(const char *run_dir, const struct control_request *request, int timeout_ms, json_t **ret, int *code,
 		 char **why);
+/*
+ * The same, again and again for up to patience_ms while the agent says -EAGAIN (it has just begun, or meets names that
+ * it has to look up first) or hangs up on a user with very many connections. The last answer counts.
+ */
+int control_call_patiently(const char *run_dir, const struct control_request *request, int timeout_ms, int patience_ms,
+			   json_t **ret, int *code, char **why);
 
 #endif

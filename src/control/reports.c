@@ -147,6 +147,12 @@ void control_refusals_clear(struct refusals *refusals)
 	*refusals = (struct refusals){0};
 }
 
+void control_usage_clear(struct use *use)
+{
+	shape_clear(&use_shape, use);
+	*use = (struct use){0};
+}
+
 json_t *control_reply_usage(const struct use *use)
 {
 	return shape_reply(&use_shape, use);

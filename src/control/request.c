@@ -12,6 +12,7 @@
 #define FIELD_SELECT (1u << 1)
 #define FIELD_TOP (1u << 2)
 #define FIELD_POLICY (1u << 3)
+#define FIELD_SOCKET (1u << 4) /* no field: it is passed beside the frame */
 /* A verb with both takes one of them. */
 #define FIELDS_WHICH (FIELD_SELECT | FIELD_POLICY)
 
@@ -28,6 +29,7 @@ static const struct {
 	[CONTROL_USAGE] = {"usage", FIELD_TOP, false},
 	[CONTROL_WASTERS] = {"wasters", 0, false},
 	[CONTROL_ENTER] = {"enter", FIELDS_WHICH, false},
+	[CONTROL_CHOOSE] = {"choose", FIELDS_WHICH | FIELD_SOCKET, false},
 };
 
 #define VERB_COUNT (sizeof(verbs) / sizeof(verbs[0]))
@@ -35,6 +37,11 @@ static const struct {
 bool control_verb_needs_root(enum control_verb verb)
 {
 	return verbs[verb].root;
+}
+
+bool control_verb_takes_socket(enum control_verb verb)
+{
+	return verbs[verb].fields & FIELD_SOCKET;
 }
 
 static int set_string(json_t *message, const char *key, const char *value)

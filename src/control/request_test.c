@@ -52,6 +52,8 @@ static void test_round(void **state)
 		{.verb = CONTROL_RUN_END, .cgroup = "/user.slice/berth-run-7"},
 		{.verb = CONTROL_ENTER, .policy = "crawler"},
 		{.verb = CONTROL_ENTER, .selector = "country=DE"},
+		{.verb = CONTROL_CHOOSE, .policy = "crawler"},
+		{.verb = CONTROL_CHOOSE, .selector = "country=DE"},
 		{.verb = CONTROL_DETACH},
 		{.verb = CONTROL_REFUSALS},
 		{.verb = CONTROL_USAGE, .top = 25},

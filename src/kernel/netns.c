@@ -9,18 +9,24 @@
 #define SO_NETNS_COOKIE 71
 #endif
 
-int netns_cookie(uint64_t *ret)
+int netns_cookie_of(int socket, uint64_t *ret)
 {
-	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0), err = 0;
 	uint64_t cookie = 0;
 	socklen_t size = sizeof(cookie);
 
+	if (getsockopt(socket, SOL_SOCKET, SO_NETNS_COOKIE, &cookie, &size) < 0)
+		return -errno;
+	*ret = cookie;
+	return 0;
+}
+
+int netns_cookie(uint64_t *ret)
+{
+	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0), err;
+
 	if (fd < 0)
 		return -errno;
-	if (getsockopt(fd, SOL_SOCKET, SO_NETNS_COOKIE, &cookie, &size) < 0)
-		err = -errno;
-	else
-		*ret = cookie;
+	err = netns_cookie_of(fd, ret);
 	close(fd);
 	return err;
 }

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`berth run` by users who are not root. The lab's policy `guest` allows user games and group staff."""
+"""`berth run` and libberth by users who are not root. The lab's policy `guest` allows user games and group staff."""
 
 import contextlib
+import errno
 import grp
 import json
 import os
@@ -78,6 +79,25 @@ def runs(server):
 def under_way(cgroup):
     with contextlib.suppress(OSError):
         return "populated 1" in (cgroup / "cgroup.events").read_text()
+
+
+@pytest.fixture(scope="module")
+def library(program):
+    """libberth and what drives it, where everybody may read them."""
+    for path in (BUILD / "libberth.so", Path(__file__).parent / "programs" / "library.py"):
+        shutil.copy(path, program.parent / path.name)
+    return program.parent
+
+
+@pytest.fixture
+def choose(lab, server, library):
+    """choose(uid, how, text): what becomes of a TCP socket of that user's, chosen a policy for."""
+    def call(uid, how, text, groups=(BERTH,), **more):
+        argv = [*as_user(uid, groups), "/usr/bin/python3", library / "library.py", library / "libberth.so",
+                server.run_dir, lab.origins[0].address, 9000]
+        row, = json.loads(server.run(argv, input=json.dumps([["choose", "tcp", how, text]]) + "\n", **more).stdout)
+        return row
+    return call
 
 
 def begun(server, program, lab, times=1):
@@ -390,3 +410,27 @@ def test_one_user_has_no_more_than_others_leave_room_for(server, user, program):
                 (path / "cgroup.kill").write_text("1")
         child.wait(timeout=20)
     wait_until(lambda: not runs(server), 20, "the agent removes the cgroups")
+
+
+def test_a_socket_s_policy_is_chosen_by_who_is_allowed(server, choose):
+    for how, text in (("policy", "guest"), ("selector", "product=guest")):
+        row = choose(GAMES, how, text)
+        assert row["err"] is None, row
+        assert_left_from_guest(server, f"{row['source'][0]} {row['source'][1]}")
+    assert choose(OTHER, "policy", "guest", groups=(BERTH, STAFF))["err"] is None
+
+
+def test_a_socket_s_policy_is_chosen_by_nobody_else(choose):
+    row = choose(OTHER, "policy", "guest")
+    assert row["err"] == os.strerror(errno.EPERM)
+    assert "its `allow` names user games, group staff" in row["error"]
+    row = choose(GAMES, "policy", "crawler")
+    assert row["err"] == os.strerror(errno.EPERM) and "for root alone" in row["error"]
+    assert choose(GAMES, "selector", "country=NL")["err"] == os.strerror(errno.ENOENT)
+    assert choose(GAMES, "policy", "guest", groups=(61000,))["err"] == os.strerror(errno.EACCES)
+
+
+def test_a_choice_leads_out_of_a_cgroup_s_policy(server, choose):
+    """Whoever may use a policy may use it from wherever: a cgroup's policy is no prison."""
+    row = choose(GAMES, "policy", "guest", policy="crawler")
+    assert_left_from_guest(server, f"{row['source'][0]} {row['source'][1]}")

@@ -1,6 +1,6 @@
-/* SPDX-License-Identifier: Apache-2.0 */
-#ifndef BERTH_CORE_VERDICTNAME_H
-#define BERTH_CORE_VERDICTNAME_H
+/* SPDX-License-Identifier: BSD-2-Clause */
+#ifndef BERTH_CONTROL_VERDICTNAME_H
+#define BERTH_CONTROL_VERDICTNAME_H
 
 #include "../abi/verdict.h"
 
