@@ -198,6 +198,8 @@ struct port_holder {
 	struct ports_key key;
 	__u16 port; /* host byte order */
 	__u16 holding; /* enum holding */
+	__u32 probe; /* of HOLDS_PROBE: place of its bit, word * 64 + bit. Of one found in the set nothing else is known
+		      */
 	/* The rest is not known of what was found in the table. */
 	__u32 policy;
 	__u32 counted; /* 1: among the port's users */

@@ -35,6 +35,12 @@ static __always_inline bool probe_has(const struct ports_key *key, __u32 port)
 	return *(volatile __u64 *)probe_word(ports_key_hash(key), port / 64) >> port % 64 & 1;
 }
 
+/* Where in the set the port's bit is: word * 64 + bit. */
+static __always_inline __u32 probe_place(const struct ports_key *key, __u32 port)
+{
+	return (__u32)(probe_word(ports_key_hash(key), port / 64) - port_probes.words) * 64 + port % 64;
+}
+
 __noinline int probe_give(const struct ports_key *held, __u32 port)
 {
 	struct ports_key key;

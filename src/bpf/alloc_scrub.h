@@ -52,6 +52,7 @@ int list_holders(struct bpf_iter__bpf_sk_storage_map *ctx)
 			.key = socket->key,
 			.port = socket->port,
 			.holding = socket->held,
+			.probe = socket->held == HOLDS_PROBE ? probe_place(&socket->key, socket->port) : 0,
 			.policy = socket->policy,
 			.counted = socket->counted,
 		};
@@ -97,6 +98,17 @@ static __always_inline bool claim_give(const struct ports_key *key, __u32 port)
 	return true;
 }
 
+/* False: the bit is clear. Which port it was is not known, so the port's users stay one too many: nobody claims it. */
+static __always_inline bool probe_give_at(__u32 place)
+{
+	__u64 bit = 1ull << place % 64;
+
+	if (!(__sync_fetch_and_and(&port_probes.words[place / 64 & (PROBE_WORDS - 1)], ~bit) & bit))
+		return false;
+	__sync_fetch_and_sub(&port_table.probes, 1);
+	return true;
+}
+
 /*
  * Gives back what the struct port_holder behind the packet's Ethernet header says. 0; 1: it was not held any more. Of a
  * type that may take spin locks and be run by hand, which only programs for packets are on every kernel.
@@ -110,6 +122,9 @@ int give_back(struct __sk_buff *skb)
 		return 1;
 	if (holder.holding == HOLDS_CLAIM) {
 		if (!claim_give(&holder.key, holder.port))
+			return 1;
+	} else if (holder.holding == HOLDS_PROBE) {
+		if (!probe_give_at(holder.probe))
 			return 1;
 	} else {
 		if (ports_give(&holder.key, holder.port))

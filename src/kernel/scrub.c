@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "scrub.h"
 
+#include <bpf/bpf.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdbool.h>
@@ -13,7 +14,7 @@
 #include "porttable.h"
 #include "portuses.h"
 
-enum { FD_BUCKETS, FD_BITMAPS, FD_USES, FD_SOCKETS, FD_LIST, FD_GIVE, FD_COUNT };
+enum { FD_BUCKETS, FD_BITMAPS, FD_USES, FD_PROBES, FD_SOCKETS, FD_LIST, FD_GIVE, FD_COUNT };
 
 struct scrub {
 	int fds[FD_COUNT];
@@ -44,6 +45,37 @@ static int claim_add(void *arg, const struct uses_key *key, uint32_t port)
 	return port_holders_add(arg, &holder);
 }
 
+/* A bit of the set tells nothing but its place. */
+static struct port_holder probe_at(uint32_t place)
+{
+	return (struct port_holder){.key.dest = place, .holding = HOLDS_PROBE, .probe = place};
+}
+
+static int probes_add(int probes, struct port_holders *list)
+{
+	struct port_probes *set = malloc(sizeof(*set));
+	const uint32_t key = 0;
+	int err = !set ? -ENOMEM : bpf_map_lookup_elem(probes, &key, set) < 0 ? -errno : 0;
+
+	for (uint32_t place = 0; !err && place < PROBE_WORDS * 64; place++) {
+		const struct port_holder holder = probe_at(place);
+
+		if (set->words[place / 64] >> place % 64 & 1)
+			err = port_holders_add(list, &holder);
+	}
+	free(set);
+	return err;
+}
+
+/* As the set's bits are listed: two sockets may share one. */
+static void probes_of_sockets(struct port_holders *list)
+{
+	for (size_t i = 0; i < list->count; i++)
+		if (list->items[i].holding == HOLDS_PROBE)
+			list->items[i] = probe_at(list->items[i].probe);
+	port_holders_sort(list);
+}
+
 /* What is held without a socket. */
 static int suspects_find(const struct scrub *scrub, struct port_holders *ret)
 {
@@ -53,7 +85,10 @@ static int suspects_find(const struct scrub *scrub, struct port_holders *ret)
 	if (!err)
 		err = port_claims_visit(scrub->fds[FD_USES], claim_add, &table);
 	if (!err)
+		err = probes_add(scrub->fds[FD_PROBES], &table);
+	if (!err)
 		err = port_holders_of_sockets(scrub->fds[FD_SOCKETS], scrub->fds[FD_LIST], &sockets);
+	probes_of_sockets(&sockets);
 	for (size_t i = 0; !err && i < table.count; i++)
 		if (!port_holders_have(&sockets, &table.items[i]))
 			err = port_holders_add(ret, &table.items[i]);
@@ -89,9 +124,10 @@ int scrub_pass(struct scrub *scrub, size_t *mended)
 
 int scrub_open(const struct dataplane *dp, struct scrub **ret)
 {
-	const int fds[FD_COUNT] = {dataplane_map(dp, "port_buckets"),     dataplane_map(dp, "port_bitmaps"),
-				   dataplane_map(dp, "port_uses"),        dataplane_map(dp, "sockets"),
-				   dataplane_program(dp, "list_holders"), dataplane_program(dp, "give_back")};
+	const int fds[FD_COUNT] = {dataplane_map(dp, "port_buckets"), dataplane_map(dp, "port_bitmaps"),
+				   dataplane_map(dp, "port_uses"),    dataplane_map(dp, "port_probes"),
+				   dataplane_map(dp, "sockets"),      dataplane_program(dp, "list_holders"),
+				   dataplane_program(dp, "give_back")};
 	struct scrub *scrub = calloc(1, sizeof(*scrub));
 	int err = scrub ? 0 : -ENOMEM;
 

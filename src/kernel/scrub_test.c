@@ -31,11 +31,19 @@ static struct dataplane *dp;
 static char *mount_point;
 static char top[256], app[300];
 
+/* destinations: as many have an entry in the table, those of further ones are probed; 0: all have. */
+static int policy_make(uint32_t destinations)
+{
+	const struct policy policy = {.slice_count = 1,
+				      .destinations = destinations,
+				      .slices = {{.addr = htonl(EGRESS), .first = SLICE_FIRST, .count = 2048}}};
+
+	return dataplane_policy_write(dp, 1, &policy);
+}
+
 static int furnish(void)
 {
 	const struct dataplane_options options = {.bpffs = BPFFS, .cgroup_root = top};
-	const struct policy policy = {.slice_count = 1,
-				      .slices = {{.addr = htonl(EGRESS), .first = SLICE_FIRST, .count = 2048}}};
 	uint64_t cgroup;
 
 	if (cgroup_mount_point(&mount_point))
@@ -44,10 +52,7 @@ static int furnish(void)
 	snprintf(app, sizeof(app), "%s/app", top);
 	if (mkdir(top, 0755) || mkdir(app, 0755) || cgroup_id(app, &cgroup) || dataplane_open(&options, &dp, NULL))
 		return -1;
-	return dataplane_policy_write(dp, 1, &policy) || dataplane_cgroup_write(dp, cgroup, 1) ||
-			       dataplane_allocator_attach(dp, NULL)
-		       ? -1
-		       : 0;
+	return policy_make(0) || dataplane_cgroup_write(dp, cgroup, 1) || dataplane_allocator_attach(dp, NULL) ? -1 : 0;
 }
 
 static int set_up(void **state)
@@ -189,6 +194,55 @@ static void lost_ports_are_given_back(void **state)
 	scrub_close(scrub);
 }
 
+static uint64_t probed(void)
+{
+	struct use use;
+	uint64_t count;
+
+	assert_int_equal(usage_read(BPFFS, 1, &use, NULL), 0);
+	count = use.probed;
+	use_clear(&use);
+	return count;
+}
+
+/* So are those beside the table. */
+static void lost_probes_are_given_back(void **state)
+{
+	pid_t lost, living;
+	size_t mended = 0;
+	uint64_t before;
+	struct scrub *scrub;
+
+	NEED_SANDBOX();
+	before = mended_counter();
+	assert_int_equal(policy_make(1), 0);
+	assert_int_equal(scrub_open(dp, &scrub), 0);
+	living = crowd(3, 53);
+	lost = crowd(MANY, 54);
+	assert_int_equal(probed(), MANY);
+	crowd_end(living);
+	living = crowd(5, 55);
+	assert_int_equal(pass(scrub), 0);
+	assert_int_equal(pass(scrub), 0);
+	assert_int_equal(dataplane_allocator_detach(dp, NULL), 0);
+	crowd_end(lost);
+	assert_int_equal(dataplane_allocator_attach(dp, NULL), 0);
+	for (int i = 0; i < 1000 && mended < MANY; i++) {
+		mended += pass(scrub);
+		usleep(5000);
+	}
+	assert_int_equal(mended, MANY);
+	assert_int_equal(mended_counter(), before + MANY);
+	assert_int_equal(probed() + connections(), 5);
+	assert_int_equal(pass(scrub), 0);
+	crowd_end(living);
+	for (int i = 0; i < 1000 && probed() + connections(); i++)
+		usleep(5000);
+	assert_int_equal(probed() + connections(), 0);
+	assert_int_equal(policy_make(0), 0);
+	scrub_close(scrub);
+}
+
 /* Sockets that come and go, are connected or bound, lose nothing. */
 static void living_sockets_lose_nothing(void **state)
 {
@@ -219,6 +273,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(lost_ports_are_given_back),
+		cmocka_unit_test(lost_probes_are_given_back),
 		cmocka_unit_test(living_sockets_lose_nothing),
 	};
 
