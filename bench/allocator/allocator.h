@@ -68,6 +68,16 @@ uint64_t rig_ports_leaked(const struct rig *rig);
 /* Bytes of all the allocator's maps, by the kernel's count. */
 uint64_t rig_memory(const struct rig *rig);
 
+/* Empty programs in the places of those that a connect() comes by. All zeros: none are attached. */
+#define EMPTY_HOOKS 3
+struct empty {
+	int links[EMPTY_HOOKS];
+	size_t count;
+};
+/* Does nothing when they are. */
+int empty_attach(struct empty *empty, const struct rig *rig, char **why);
+void empty_detach(struct empty *empty);
+
 /* A destination, and for the explicit way the port to leave from. */
 struct aim {
 	uint32_t addr;
@@ -105,6 +115,7 @@ int part_connect_1t(struct bench *bench, char **why);
 int part_connect_2t(struct bench *bench, char **why);
 int part_connect_explicit(struct bench *bench, char **why);
 int part_connect_no_policy(struct bench *bench, char **why);
+int part_connect_empty_hooks(struct bench *bench, char **why);
 int part_life(struct bench *bench, char **why);
 int part_udp(struct bench *bench, char **why);
 int part_churn(struct bench *bench, char **why);

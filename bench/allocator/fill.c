@@ -57,6 +57,7 @@ struct plan {
 	opener *openers[SIDES];
 	const char *reference;
 	bool no_policy; /* our side's rounds too are in "host" */
+	bool empty; /* and have empty programs attached, not the allocator */
 	struct level levels[LEVELS_MAX]; /* ends with one without a name */
 	const char *full; /* entry of the full slice; NULL: not asked for */
 };
@@ -64,6 +65,7 @@ struct plan {
 struct fill {
 	const struct plan *plan;
 	struct rig rig;
+	struct empty empty;
 	struct result *results[LEVELS_MAX + 1]; /* in the order of the levels, the full slice last */
 	size_t result_count;
 	uint16_t ports[SLICE_PORTS]; /* of the slice, shuffled */
@@ -179,14 +181,23 @@ static void workers_empty(struct fill *fill, enum side side)
 	}
 }
 
+static int side_take(struct fill *fill, enum side side, char **why)
+{
+	int err;
+
+	empty_detach(&fill->empty);
+	err = rig_take_side(&fill->rig, fill->plan->empty ? REFERENCE : side, why);
+	if (!err && fill->plan->empty && side == OURS)
+		err = empty_attach(&fill->empty, &fill->rig, why);
+	return err || !fill->plan->no_policy ? err : rig_enter(fill->rig.host, why);
+}
+
 static int fill_round(void *context, enum side side, char **why)
 {
 	struct fill *fill = context;
-	int err = rig_take_side(&fill->rig, side, why);
+	int err = side_take(fill, side, why);
 	unsigned opened;
 
-	if (!err && fill->plan->no_policy)
-		err = rig_enter(fill->rig.host, why);
 	if (err)
 		return err;
 	err = workers_run(fill, side);
@@ -248,6 +259,7 @@ static int fill_run(struct bench *bench, const struct plan *plan, char **why)
 		err = rig_up(&fill->rig, bench, (struct rig_size){.slice_ports = SLICE_PORTS}, why);
 	if (!err)
 		err = measure_rounds(fill->results, fill->result_count, ROUNDS, fill_round, fill, why);
+	empty_detach(&fill->empty);
 	rig_down(&fill->rig);
 	free(fill);
 	return err;
@@ -306,6 +318,22 @@ int part_connect_no_policy(struct bench *bench, char **why)
 		.reference = NO_HOOKS_NAME,
 		.no_policy = true,
 		.levels = {{"connect/no-policy", 0, 1000}},
+	};
+
+	return fill_run(bench, &plan, why);
+}
+
+/* What is left of "no-policy" when the programs do nothing. */
+int part_connect_empty_hooks(struct bench *bench, char **why)
+{
+	static const struct plan plan = {
+		.threads = 1,
+		.limit = HALF,
+		.openers = {open_plain, open_plain},
+		.reference = NO_HOOKS_NAME,
+		.no_policy = true,
+		.empty = true,
+		.levels = {{"connect/empty-hooks", 0, 1000}},
 	};
 
 	return fill_run(bench, &plan, why);

@@ -6,6 +6,7 @@ static const struct part parts[] = {
 	{"connect/2t", part_connect_2t},
 	{"connect/1t/explicit", part_connect_explicit},
 	{"connect/no-policy", part_connect_no_policy},
+	{"connect/empty-hooks", part_connect_empty_hooks},
 	{"life", part_life},
 	{"udp", part_udp},
 	{"churn", part_churn},
