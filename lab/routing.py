@@ -12,8 +12,8 @@ from lab.topology import INTERNET, INTERNET_MTU, ORIGIN, POOL, ROUTER, SERVER, U
 
 SHIPPED = REPOSITORY / "packaging" / "bird" / "berth.conf"
 
-# Detects a hung peer in 300 ms, and bears half a dozen labs on two busy processors.
-_BFD = "interval 100 ms; multiplier 3;"
+# Detects a hung peer in a second. Less, and a dozen BIRDs on two busy processors take each other for dead.
+_BFD = "interval 200 ms; multiplier 5;"
 # A session that fails comes back within a second or two. BIRD waits for no less.
 _IMPATIENT = "connect delay time 1; connect retry time 1; error wait time 1, 2;"
 # What is not the fleet's own leaves at the site where it arises, by the internet and not by the backbone.
