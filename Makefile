@@ -62,7 +62,8 @@ LIB_OBJECTS := $(patsubst src/%.c,$(BUILD)/pic/%.o,$(call sources,lib) $(call so
 LIB_SONAME := libberth.so.1
 MAN_PAGES := $(patsubst docs/man/%.scd,$(ROOT)/man/%,$(wildcard docs/man/*.scd))
 
-BENCH_OBJECTS := $(patsubst bench/%.c,$(BUILD)/bench/obj/%.o,$(wildcard bench/*.c bench/*/*.c))
+BENCH_SKELETONS := $(ROOT)/gen/forwarder_bench.skel.h
+BENCH_OBJECTS := $(patsubst bench/%.c,$(BUILD)/bench/obj/%.o,$(filter-out %.bpf.c,$(wildcard bench/*.c bench/*/*.c)))
 
 .PHONY: FORCE all lab tests bench fuzz sanitize man install lint format clean
 .DELETE_ON_ERROR:
@@ -185,7 +186,18 @@ $(BUILD)/test/bpf/%_test: test/bpf/%_test.c $(LIBS) | $(SKELETONS)
 # One program for all suites.
 bench: $(BUILD)/bench/bench
 
-$(BUILD)/bench/obj/%.o: bench/%.c | $(SKELETONS)
+# The forwarder as a function, for the program that measures it: its one section line is what makes it a program.
+$(ROOT)/gen/forwarder_measured.h: src/bpf/forwarder.bpf.c
+	@mkdir -p $(@D)
+	$(Q)test $$(grep -c '^SEC("xdp")$$' $<) = 1
+	$(Q)sed -e 's|^SEC("xdp")$$|static __noinline|' -e '/^char _license/d' $< > $@
+
+$(ROOT)/bpf/forwarder_bench.bpf.o: bench/forwarder/programs.bpf.c $(ROOT)/gen/forwarder_measured.h
+	$(call say,BPF,$@)
+	@mkdir -p $(@D)
+	$(Q)$(BPF_CLANG) $(BPF_CFLAGS) -I$(ROOT)/gen -Isrc/bpf -MMD -MP -c $< -o $@
+
+$(BUILD)/bench/obj/%.o: bench/%.c | $(SKELETONS) $(BENCH_SKELETONS)
 	$(call say,CC,$@)
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(CFLAGS_ALL) -MMD -MP -c $< -o $@

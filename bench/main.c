@@ -24,7 +24,7 @@ struct options {
 	const char *only; /* parts whose names begin with it; NULL: all */
 };
 
-static const struct suite *const suites[] = {&suite_allocator};
+static const struct suite *const suites[] = {&suite_allocator, &suite_forwarder};
 
 #define SUITE_COUNT (sizeof(suites) / sizeof(suites[0]))
 

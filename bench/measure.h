@@ -48,6 +48,7 @@ struct result {
 	const char *reference; /* NULL: there is none */
 	enum better better;
 	bool single; /* not of many samples: has no 99th percentile */
+	unsigned parts; /* of the unit that a sample counts, 1,000 say for thousandths; 0: one */
 	struct series sides[SIDES];
 	struct {
 		const char *name;

@@ -50,6 +50,12 @@ static bool ratio_of(const struct result *result, double *ret)
 	return true;
 }
 
+/* In the result's unit. */
+static double in_unit(const struct result *result, uint64_t value)
+{
+	return (double)value / (result->parts ? result->parts : 1);
+}
+
 static void print_number(FILE *out, const struct result *result, const struct series *series, double quantile)
 {
 	bool none = !series->count || (quantile != 0.5 && result->single);
@@ -57,7 +63,8 @@ static void print_number(FILE *out, const struct result *result, const struct se
 	if (none)
 		fprintf(out, " %9s", "-");
 	else
-		fprintf(out, " %9" PRIu64, quantile == 0.5 ? series_median(series) : series_quantile(series, quantile));
+		fprintf(out, " %9.*f", result->parts > 1 ? 1 : 0,
+			in_unit(result, quantile == 0.5 ? series_median(series) : series_quantile(series, quantile)));
 }
 
 static void print_result(const struct result *result, FILE *out)
@@ -89,9 +96,12 @@ void report_print(const struct report *report, FILE *out)
 
 static json_t *number(const struct result *result, const struct series *series, double quantile)
 {
+	uint64_t value;
+
 	if (!series->count || (quantile != 0.5 && result->single))
 		return json_null();
-	return json_integer((json_int_t)(quantile == 0.5 ? series_median(series) : series_quantile(series, quantile)));
+	value = quantile == 0.5 ? series_median(series) : series_quantile(series, quantile);
+	return result->parts > 1 ? json_real(in_unit(result, value)) : json_integer((json_int_t)value);
 }
 
 static json_t *result_json(const struct result *result)

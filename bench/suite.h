@@ -22,5 +22,6 @@ struct suite {
 };
 
 extern const struct suite suite_allocator;
+extern const struct suite suite_forwarder;
 
 #endif

@@ -18,6 +18,7 @@
 #include <sys/types.h>
 
 #include "../../src/abi/allocator.h"
+#include "../random.h"
 #include "../suite.h"
 
 #define EGRESS 0xcb007105u /* 203.0.113.5 */
@@ -107,9 +108,6 @@ struct origin {
 };
 int origin_up(struct origin *origin, char **why);
 void origin_down(struct origin *origin);
-
-/* splitmix64: a quick generator with a state of its own. */
-uint64_t random_next(uint64_t *state);
 
 int part_connect_1t(struct bench *bench, char **why);
 int part_connect_2t(struct bench *bench, char **why);

@@ -67,12 +67,3 @@ bool source_is_own(const struct rig *rig, uint32_t addr, uint16_t port)
 {
 	return addr == EGRESS && port >= SLICE_FIRST && port < SLICE_FIRST + rig->size.slice_ports;
 }
-
-uint64_t random_next(uint64_t *state)
-{
-	uint64_t z = *state += 0x9e3779b97f4a7c15u;
-
-	z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9u;
-	z = (z ^ z >> 27) * 0x94d049bb133111ebu;
-	return z ^ z >> 31;
-}
