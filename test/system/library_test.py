@@ -74,7 +74,7 @@ def test_what_is_exported(installed):
 
 
 def test_header_is_c_and_cplusplus(installed):
-    for compiler, standard in (("cc", "c99"), ("g++", "c++98")):
+    for compiler, standard in (("cc", "c99"), ("clang++-19", "c++98")):
         subprocess.run([compiler, f"-std={standard}", "-Wall", "-Wextra", "-Werror", "-pedantic", "-fsyntax-only", "-x",
                         "c" if compiler == "cc" else "c++", installed / "include/berth/berth.h"], check=True)
 
