@@ -56,6 +56,13 @@ static double in_unit(const struct result *result, uint64_t value)
 	return (double)value / (result->parts ? result->parts : 1);
 }
 
+static void print_value(FILE *out, const struct result *result, uint64_t value)
+{
+	double number = in_unit(result, value);
+
+	fprintf(out, " %9.*f", result->parts <= 1 ? 0 : number < 1 ? 5 : 1, number);
+}
+
 static void print_number(FILE *out, const struct result *result, const struct series *series, double quantile)
 {
 	bool none = !series->count || (quantile != 0.5 && result->single);
@@ -63,8 +70,7 @@ static void print_number(FILE *out, const struct result *result, const struct se
 	if (none)
 		fprintf(out, " %9s", "-");
 	else
-		fprintf(out, " %9.*f", result->parts > 1 ? 1 : 0,
-			in_unit(result, quantile == 0.5 ? series_median(series) : series_quantile(series, quantile)));
+		print_value(out, result, quantile == 0.5 ? series_median(series) : series_quantile(series, quantile));
 }
 
 static void print_result(const struct result *result, FILE *out)

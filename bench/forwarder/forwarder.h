@@ -42,4 +42,6 @@ void frame_tunnel(uint8_t proto, uint16_t steering, struct frame *ret);
 /* addresses: of the pool, a multiple of 256, with 32 slices each; hops: 1 to HOPS_MAX, or TO_LOCAL. */
 int tables_write(struct forwarder_bench *skel, uint32_t addresses, uint32_t hops);
 
+int part_table(struct bench *bench, char **why);
+
 #endif

@@ -204,9 +204,16 @@ PART(pass_other, .name = "pass/other", .reference = PARSE_NAME, .programs = {"lo
      .addresses = 256, .hops = 1, .flows = 1, .proto = IPPROTO_TCP, .foreign = true)
 
 static const struct part parts[] = {
-	{"wrap/tcp/1", wrap_tcp},     {"wrap/udp/1", wrap_udp},   {"wrap/tcp/1M/128k", wrap_128k},
-	{"wrap/tcp/1M/2M", wrap_2m},  {"relay/1", relay},         {"deliver/tcp", deliver_tcp},
-	{"deliver/udp", deliver_udp}, {"pass/other", pass_other}, {0},
+	{"wrap/tcp/1", wrap_tcp},
+	{"wrap/udp/1", wrap_udp},
+	{"wrap/tcp/1M/128k", wrap_128k},
+	{"wrap/tcp/1M/2M", wrap_2m},
+	{"relay/1", relay},
+	{"deliver/tcp", deliver_tcp},
+	{"deliver/udp", deliver_udp},
+	{"pass/other", pass_other},
+	{"table", part_table},
+	{0},
 };
 
 const struct suite suite_forwarder = {

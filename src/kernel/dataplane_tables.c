@@ -10,6 +10,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <linux/membarrier.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
@@ -20,6 +21,9 @@
 
 /* Where membarrier(2) has no global command (nohz_full); packets are handled in far less. */
 #define GRACE_FALLBACK_NS (50 * 1000 * 1000)
+
+/* Entries that are compared at once: of two million nearly all are as they should be. */
+#define SLICE_BLOCK 1024u
 
 /* MEMBARRIER_CMD_GLOBAL is synchronize_rcu() for anybody. */
 void grace_period(struct dataplane *dp)
@@ -127,11 +131,35 @@ static void hops_remove(struct dataplane *dp, const struct tables *tables)
 	}
 }
 
-static void slices_add(struct dataplane *dp, const struct tables *tables)
+static size_t smaller(size_t a, size_t b)
 {
-	for (size_t i = 0; i < tables->slice_count; i++)
-		if (tables->slices[i] != SLICE_NOT_OURS)
-			store_word(&dp->slices->entry[i], tables->slices[i]);
+	return a < b ? a : b;
+}
+
+/* The entries from `first` on, as long as both have any. True: as they are wanted. */
+static bool block_same(const struct dataplane *dp, const struct tables *tables, size_t first, size_t *end)
+{
+	*end = smaller(first + SLICE_BLOCK, tables->slice_count);
+	return memcmp(&dp->slices->entry[first], &tables->slices[first], (*end - first) * sizeof(uint32_t)) == 0;
+}
+
+/* Stores what is there to stay. True: there is something to go as well. */
+static bool slices_add(struct dataplane *dp, const struct tables *tables)
+{
+	bool more = tables->slice_count < dp->slice_count;
+	size_t end;
+
+	for (size_t first = 0; first < tables->slice_count; first = end) {
+		if (block_same(dp, tables, first, &end))
+			continue;
+		for (size_t i = first; i < end; i++) {
+			if (tables->slices[i] != SLICE_NOT_OURS)
+				store_word(&dp->slices->entry[i], tables->slices[i]);
+			else
+				more |= dp->slices->entry[i] != SLICE_NOT_OURS;
+		}
+	}
+	return more;
 }
 
 static void slices_remove(struct dataplane *dp, const struct tables *tables)
@@ -139,7 +167,6 @@ static void slices_remove(struct dataplane *dp, const struct tables *tables)
 	for (size_t i = 0; i < dp->slice_count; i++)
 		if (i >= tables->slice_count || tables->slices[i] == SLICE_NOT_OURS)
 			store_word(&dp->slices->entry[i], SLICE_NOT_OURS);
-	dp->slice_count = tables->slice_count;
 }
 
 static void directory_write(struct dataplane *dp, const struct tables *tables)
@@ -158,13 +185,17 @@ static void directory_write(struct dataplane *dp, const struct tables *tables)
 
 int dataplane_tables_write(struct dataplane *dp, const struct tables *tables)
 {
+	bool more;
+
 	if (tables->slice_count > SLICES_MAX || tables->member_count > SERVERS_MAX)
 		return -E2BIG;
 	members_add(dp, tables);
 	hops_add(dp, tables);
-	slices_add(dp, tables);
+	more = slices_add(dp, tables);
 	directory_write(dp, tables);
-	slices_remove(dp, tables);
+	if (more)
+		slices_remove(dp, tables);
+	dp->slice_count = tables->slice_count;
 	hops_remove(dp, tables);
 	members_remove(dp, tables);
 	return 0;
