@@ -236,6 +236,12 @@ static void tables_outlive_their_agent(void **state)
 	assert_true(dataplane_adopted(dp));
 	assert_tables(dp, tables);
 
+	/* here and there one that comes or goes */
+	tables->slices[0] = tables->slices[5000] = SLICE_NOT_OURS;
+	tables->slices[1023] = tables->slices[1024] = SLICE_HOP + 3;
+	assert_int_equal(dataplane_tables_write(dp, tables), 0);
+	assert_tables(dp, tables);
+
 	/* fewer of everything */
 	tables->slices[8191] = SLICE_NOT_OURS;
 	tables->slice_count = 8191;
