@@ -34,11 +34,11 @@
 #define SLICE_FIRST 4096
 /* Where they begin is random, so more runs see more. A round takes seconds: all programs are loaded again and again. */
 #ifdef __SANITIZE_ADDRESS__
-#define ROUNDS 8
-#define TAKEOVER_ROUNDS 4
+#define ROUNDS 6
+#define TAKEOVER_ROUNDS 3
 #else
-#define ROUNDS 20
-#define TAKEOVER_ROUNDS 10
+#define ROUNDS 10
+#define TAKEOVER_ROUNDS 6
 #endif
 #define TABLE_ROUNDS 20
 
