@@ -12,7 +12,7 @@ from lab.topology import INTERNET, INTERNET_MTU, ORIGIN, POOL, ROUTER, SERVER, U
 
 SHIPPED = REPOSITORY / "packaging" / "bird" / "berth.conf"
 
-# Detects a hung peer in a second. Less, and a dozen BIRDs on two busy processors take each other for dead.
+# Detects a hung peer in a second. A dozen BIRDs on two busy processors may have to wait for their turn.
 _BFD = "interval 200 ms; multiplier 5;"
 # A session that fails comes back within a second or two. BIRD waits for no less.
 _IMPATIENT = "connect delay time 1; connect retry time 1; error wait time 1, 2;"

@@ -36,6 +36,12 @@ void frame_plain(uint8_t proto, struct frame *ret);
 /* The same in a wrap from the neighbour, towards this port. */
 void frame_tunnel(uint8_t proto, uint16_t steering, struct frame *ret);
 
+#define BENCH_SHIFT 11u
+#define BENCH_COLUMNS (1u << (16 - BENCH_SHIFT))
+
+/* The pool's first so many /24s. -ENOSPC: no multiplier. */
+int pool_directory(struct directory *directory, uint32_t count);
+
 /* What a table leads to: every slice to this server, or to so many hops in turns. */
 #define TO_LOCAL 0u
 

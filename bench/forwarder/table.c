@@ -18,16 +18,13 @@
 
 #include "../../src/core/compile.h"
 #include "../../src/kernel/dataplane.h"
-#include "../../src/kernel/hop.h"
 #include "../../src/kernel/teardown.h"
 #include "../../src/kernel/why.h"
 #include "../place.h"
 
 #define DIR "/mnt"
 #define BPFFS DIR "/bpf"
-#define SHIFT 11u
-#define COLUMNS (1u << (16 - SHIFT))
-#define PREFIXES (SLICES_MAX / 256 / COLUMNS)
+#define PREFIXES (SLICES_MAX / 256 / BENCH_COLUMNS)
 #define LOOPBACK 1u
 /* Of the tables, and of single changes. */
 #define LOADS 5
@@ -47,7 +44,6 @@ struct table_run {
 static struct tables *tables_full(void)
 {
 	struct tables *tables = calloc(1, sizeof(*tables));
-	uint32_t prefixes[PREFIXES];
 
 	if (!tables)
 		return NULL;
@@ -55,18 +51,9 @@ static struct tables *tables_full(void)
 	tables->slices = calloc(SLICES_MAX, sizeof(*tables->slices));
 	tables->member_count = NEIGHBOUR + 1;
 	tables->members = calloc(tables->member_count, sizeof(*tables->members));
-	for (uint32_t i = 0; i < PREFIXES; i++)
-		prefixes[i] = (BENCH_POOL >> 8) + i;
-	if (!tables->slices || !tables->members ||
-	    directory_multiplier(prefixes, PREFIXES, &tables->directory.multiplier)) {
+	if (!tables->slices || !tables->members || pool_directory(&tables->directory, PREFIXES)) {
 		tables_free(tables);
 		return NULL;
-	}
-	for (uint32_t i = 0; i < PREFIXES; i++) {
-		uint32_t addr = BENCH_POOL + (i << 8);
-
-		tables->directory.slots[directory_index(tables->directory.multiplier, addr)] =
-			(struct directory_slot){.key = directory_key(addr), .base = i * 256 * COLUMNS, .shift = SHIFT};
 	}
 	for (uint32_t i = 0; i < SLICES_MAX; i++)
 		tables->slices[i] = SLICE_HOP + i % HOPS_MAX;
@@ -143,7 +130,7 @@ static int verdict_get(const struct table_run *run, uint32_t *ret, char **why)
 /* From the agent's call until a packet takes the new way. */
 static int change_measure(struct table_run *run, bool local, struct result *result, char **why)
 {
-	uint32_t index = directory_slice(0, SHIFT, CHANGED_ADDR, CHANGED_PORT), verdict = 0;
+	uint32_t index = directory_slice(0, BENCH_SHIFT, CHANGED_ADDR, CHANGED_PORT), verdict = 0;
 	const uint32_t wanted = local ? XDP_PASS : XDP_DROP;
 	uint64_t start;
 	int err;

@@ -3,89 +3,50 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
-#include <stdbool.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include <bpf/bpf.h>
 
 #include <forwarder_bench.skel.h>
 
+#include "../../src/core/compile.h"
+#include "../../src/kernel/hop.h"
 #include "../random.h"
 
-#define SHIFT 11u
-#define COLUMNS (1u << (16 - SHIFT))
 /* In a test run packets come in by the namespace's lo. */
 #define LOOPBACK 1u
 #define MTU 1600u
 
-/* Whether no two of these /24s fall into one slot. */
-static bool multiplier_fits(uint32_t multiplier, uint32_t prefixes)
+int pool_directory(struct directory *directory, uint32_t count)
 {
-	static bool taken[DIRECTORY_SLOTS];
+	uint32_t prefixes[DIRECTORY_SLOTS] = {0};
+	int err;
 
-	memset(taken, 0, sizeof(taken));
-	for (uint32_t i = 0; i < prefixes; i++) {
-		uint32_t index = directory_index(multiplier, BENCH_POOL + (i << 8));
-
-		if (taken[index])
-			return false;
-		taken[index] = true;
-	}
-	return true;
-}
-
-static void directory_write(struct forwarder_bench *skel, uint32_t prefixes)
-{
-	struct directories *directories = &skel->data_directories->directories;
-	struct directory *directory = &directories->copy[0];
-	uint32_t multiplier = 0x9e3779b1;
-
-	while (!multiplier_fits(multiplier, prefixes))
-		multiplier += 2;
+	for (uint32_t i = 0; i < count; i++)
+		prefixes[i] = (BENCH_POOL >> 8) + i;
 	memset(directory, 0, sizeof(*directory));
-	directory->multiplier = multiplier;
-	for (uint32_t i = 0; i < prefixes; i++) {
+	err = directory_multiplier(prefixes, count, &directory->multiplier);
+	for (uint32_t i = 0; !err && i < count; i++) {
 		uint32_t addr = BENCH_POOL + (i << 8);
 
-		directory->slots[directory_index(multiplier, addr)] =
-			(struct directory_slot){.key = directory_key(addr), .base = i * 256 * COLUMNS, .shift = SHIFT};
+		directory->slots[directory_index(directory->multiplier, addr)] = (struct directory_slot){
+			.key = directory_key(addr), .base = i * 256 * BENCH_COLUMNS, .shift = BENCH_SHIFT};
 	}
-	directories->live = 0;
+	return err;
 }
 
-static uint16_t sum_of(const uint8_t *header)
-{
-	uint32_t sum = 0;
-	uint16_t word;
-
-	for (size_t i = 0; i < WRAP_IP_LEN; i += 2) {
-		memcpy(&word, header + i, sizeof(word));
-		sum += word;
-	}
-	sum = (sum & 0xffff) + (sum >> 16);
-	return (uint16_t)((sum & 0xffff) + (sum >> 16));
-}
-
-/* A tunnel frame's front from here to there, with what varies left 0 (abi/forwarder.h). */
 static void hop_write(struct hop_wrap *wrap, uint32_t to)
 {
-	const uint32_t from = htonl(BENCH_UNDERLAY), id = htonl(BENCH_SERVER << WRAP_SITE_ID_BITS);
-	struct frame frame;
-	uint8_t *ip = frame.bytes + WRAP_IP_OFFSET;
+	const struct hop_way way = {.src_mac = {2, 0, 0, 0, 0, 7},
+				    .dst_mac = {2, 0, 0, 0, 0, 8},
+				    .src = BENCH_UNDERLAY,
+				    .dst = to,
+				    .wrap_port = WRAP_PORT,
+				    .server_id = BENCH_SERVER,
+				    .ifindex = LOOPBACK,
+				    .mtu = MTU};
 
-	frame_tunnel(6, 0, &frame);
-	to = htonl(to);
-	memcpy(ip + 12, &from, sizeof(from));
-	memcpy(ip + 16, &to, sizeof(to));
-	memset(ip + 2, 0, 2); /* total length */
-	memset(frame.bytes + WRAP_UDP_OFFSET, 0, 2); /* source port */
-	memset(frame.bytes + WRAP_UDP_OFFSET + 4, 0, 2); /* length */
-	memcpy(frame.bytes + WRAP_INNER_OFFSET - sizeof(id), &id, sizeof(id));
-	memcpy(wrap->header, frame.bytes, WRAP_INNER_OFFSET);
-	wrap->check = sum_of(ip);
-	wrap->ifindex = LOOPBACK;
-	wrap->mtu = MTU;
+	hop_wrap_build(&way, wrap);
 }
 
 static int hops_write(struct forwarder_bench *skel, uint32_t hops)
@@ -133,7 +94,9 @@ int tables_write(struct forwarder_bench *skel, uint32_t addresses, uint32_t hops
 		.max_hops = WRAP_HOPS_DEFAULT,
 	};
 	skel->data_members->members.underlay[NEIGHBOUR] = htonl(NEIGHBOUR_UNDERLAY);
-	directory_write(skel, addresses / 256);
-	err = hops_write(skel, hops);
-	return err ? err : slices_write(skel, addresses * COLUMNS, hops);
+	skel->data_directories->directories.live = 0;
+	err = pool_directory(&skel->data_directories->directories.copy[0], addresses / 256);
+	if (!err)
+		err = hops_write(skel, hops);
+	return err ? err : slices_write(skel, addresses * BENCH_COLUMNS, hops);
 }

@@ -19,8 +19,8 @@
 #define MANY_DESTINATIONS 256u
 /*
  * The kernel tells that a TCP socket closes (BPF_SOCK_OPS_STATE_CB) a moment before it takes it off its own table
- * (tcp_set_state in net/ipv4/tcp.c), and a machine may be halted by its host in between: the other thread then finds
- * the port taken, and tries another. One connection in a hundred is far beyond what that gives.
+ * (tcp_set_state in net/ipv4/tcp.c), and a machine may be halted by its host in between: the other thread would
+ * then find the port taken, and try another. One connection in a hundred is far beyond what that gives.
  */
 #define BUSY_MAX (THREADS * ROUNDS / 100)
 
