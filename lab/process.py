@@ -31,11 +31,14 @@ def entered(cgroup, namespace, argv):
 
 
 def wait_until(condition, seconds, what, interval=0.01):
-    """Polls until `condition()` is true and returns what it gave; LabError("... not within ...") at the deadline."""
+    """Polls until `condition()` is true and returns what it gave; LabError("... not within ...") at the deadline.
+
+    `what`: the words, or a function that finds them then.
+    """
     deadline = time.monotonic() + seconds
     while not (value := condition()):
         if time.monotonic() > deadline:
-            raise LabError(f"{what}: not within {seconds:g} s")
+            raise LabError(f"{what() if callable(what) else what}: not within {seconds:g} s")
         time.sleep(interval)
     return value
 

@@ -68,14 +68,16 @@ DROPS = ("tunnel_stranger", "tunnel_malformed", "inner_stranger", "malformed", "
 @pytest.mark.deadline(300)
 def test_every_server_to_every_origin(lab):
     targets = [f"{origin.address}:{9000 + i}" for i, origin in enumerate(lab.origins)]
-    before = verdicts(lab)
+    wait_until(lambda: at_rest(lab), 20, "earlier connections are over")
     retries = {server: server.kernel_counters()["TcpExtTCPSynRetrans"] for server in lab.servers}
     marks = {origin: origin.mark() for origin in lab.origins}
 
     with EntryCount(lab) as entered, ThreadPoolExecutor(len(lab.servers)) as pool:
+        start = wait_until(lambda: reading(lab, entered), 20, "no packet is on its way")
         opened = dict(zip(lab.servers, pool.map(
             lambda server: open_many(server, targets, tcp=EACH, udp=EACH), lab.servers)))
-        entries, total = wait_until(lambda: settled(lab, before, entered), 20, "the last packets arrive")
+        wait_until(lambda: settled(lab, start, entered), 20, lambda: f"the last packets arrive: {rise(lab, start, entered)}")
+        entries, total = rise(lab, start, entered)
 
     for server, rows in opened.items():
         slices = server.slices(CRAWLER_ADDRESS)
@@ -102,22 +104,31 @@ def test_every_server_to_every_origin(lab):
     assert total["wrap"] > total["deliver_direct"], "most replies come in at another server than the owner"
 
 
-def sums(lab, before):
+def reading(lab, entered):
+    """(packets from the internet, verdicts), read twice with nothing between; None: something moved meanwhile.
+
+    Only so can one be held against the other: a packet of an earlier test, between two readings, would be in one alone.
+    """
+    first = entered.packets(), verdicts(lab)
+    return first if first == (entered.packets(), verdicts(lab)) else None
+
+
+def rise(lab, start, entered):
+    """(packets that came since `start`, what became of them)."""
     now = verdicts(lab)
-    rose = {name: now[name] - before[name] for name in now}
-    drops = {name: rose[name] for name in DROPS if rose[name]}
-    return {"came": rose["wrap"] + rose["deliver_direct"] + sum(drops.values()), "drops": drops,
-            **{name: rose[name] for name in ("wrap", "relay", "deliver_direct", "deliver_unwrap")}}
+    rose = {name: now[name] - start[1][name] for name in now}
+    return entered.packets() - start[0], {
+        "drops": {name: rose[name] for name in DROPS if rose[name]},
+        **{name: rose[name] for name in ("wrap", "relay", "deliver_direct", "deliver_unwrap")}}
 
 
-def settled(lab, before, entered):
-    """(packets that came, sums) once no packet is on its way: the last ones of a connection come after its end."""
-    entries = entered.packets()
-    total = sums(lab, before)
-    arrived = total["wrap"] <= total["deliver_unwrap"] + sum(total["drops"].values())
-    if arrived and total["came"] == entries == entered.packets() and total == sums(lab, before):
-        return entries, total
-    return None
+def settled(lab, start, entered):
+    """No packet is on its way any more: the last ones of a connection come after its end."""
+    entries, total = rise(lab, start, entered)
+    dropped = sum(total["drops"].values())
+    return (entries == total["wrap"] + total["deliver_direct"] + dropped
+            and total["wrap"] <= total["deliver_unwrap"] + dropped
+            and (entries, total) == rise(lab, start, entered))
 
 
 def at_rest(lab):
