@@ -12,6 +12,8 @@
 
 #include <bpf/bpf.h>
 
+#include "forwarder_model.h"
+
 #define TESTS_MAX 512
 
 /* The server under test: its forwarder, and sockets at its slices. */
@@ -144,7 +146,7 @@ static void sockets_open(void)
 	socket_open_v6("::ffff:203.0.113.5", PORT_CONNECTED_V6, true);
 }
 
-static void reports_refill(void)
+void forwarder_reports_refill(void)
 {
 	uint64_t *values = calloc(libbpf_num_possible_cpus(), sizeof(*values));
 	uint32_t key = 0;
@@ -158,7 +160,7 @@ int forwarder_setup(void **state)
 	(void)state;
 	config_write();
 	hops_write();
-	reports_refill();
+	forwarder_reports_refill();
 	return 0;
 }
 
@@ -211,6 +213,7 @@ static void golden_run(void **state)
 {
 	const struct golden *golden = *state;
 	struct program_result result;
+	struct model_result model;
 	struct packet in, expected;
 
 	packet_build(golden->in, &in);
@@ -220,6 +223,8 @@ static void golden_run(void **state)
 	assert_int_equal(result.action, golden->action);
 	assert_true(program_counted(&result, golden->verdict));
 	assert_true(packet_same(&expected, &result.out));
+	model_run(&in, LOOPBACK, &model);
+	assert_true(model_agrees(&model, &result));
 }
 
 static char verifier_log[16 << 20];

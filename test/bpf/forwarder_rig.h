@@ -2,8 +2,8 @@
 /*
  * DOC: the rig of the forwarder's tests
  *
- * Golden packets: packet in, action, the one counter that grows, and every byte that comes out. Each case is a test of
- * its own; `forwarder_NAME_test PATTERN` runs those whose name matches.
+ * Golden packets: packet in, action, the one counter that grows, and every byte that comes out, which the written model
+ * must say as well. Each case is a test of its own; `forwarder_NAME_test PATTERN` runs those whose name matches.
  *
  * The server under test is server 7 of site 3. Server 8 stands beside it, site 4 is reached through a tunnel address
  * and another device.
@@ -111,6 +111,8 @@ int forwarder_setup(void **state);
 void forwarder_hop_write(uint32_t index, const struct layer *headers, uint32_t ifindex, uint16_t mtu);
 /* The UDP source port of a whole wrapped frame, as docs/wire.md has it. */
 void forwarder_spread_write(struct packet *wrapped);
+/* Reports of "too big" may be sent at once, as many as a burst has. */
+void forwarder_reports_refill(void);
 void forwarder_run(const struct packet *in, uint32_t ifindex, struct program_result *ret);
 
 struct golden_list {
