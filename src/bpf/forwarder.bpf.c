@@ -338,7 +338,8 @@ static __always_inline int tunnel_receive_slowly(struct xdp_md *ctx)
 	const struct iphdr *ip = (void *)(long)ctx->data + ETH_HLEN;
 	const struct udphdr *udp;
 
-	if ((const void *)(ip + 1) > end || ip->protocol != IPPROTO_UDP || (ip->frag_off & bpf_htons(IPV4_OFFSET)))
+	if ((const void *)(ip + 1) > end || ip->protocol != IPPROTO_UDP || ip->ihl * 4 < sizeof(*ip) ||
+	    (ip->frag_off & bpf_htons(IPV4_OFFSET)))
 		return XDP_PASS;
 	udp = (const void *)ip + ip->ihl * 4;
 	if ((const void *)(udp + 1) > end || udp->dest != config.wrap_port)

@@ -47,6 +47,10 @@ static const struct golden passes[] = {
 	{"pass: a TCP port of the wrap port's number, options",
 	 PACKET(FROM_ROUTER, IP(.src = PEER, .dst = UNDERLAY, .options = 4), TCP(.src = 53, .dst = 6080), BYTES(40)),
 	 0, NO_VERDICT, XDP_PASS},
+	{"pass: header shorter than IPv4's, in which the checksum stands where UDP's port would",
+	 PACKET(FROM_ROUTER, IP(.src = PEER, .dst = UNDERLAY, .words = 2, .check = 6080, .fixed_check = true),
+		UDP(.src = 53, .dst = 6081), BYTES(40)),
+	 0, NO_VERDICT, XDP_PASS},
 	{"pass: later fragment to the server's own address",
 	 PACKET(FROM_8, OUTER_IN(.offset = 8, .protocol = 17), BYTES(100)), 0, NO_VERDICT, XDP_PASS},
 };
