@@ -70,7 +70,8 @@ static void check_policies(const struct fleet *fleet)
 	for (size_t i = 0; i < fleet->policy_count; i++) {
 		const struct fleet_policy *policy = &fleet->policies[i];
 
-		require(policy->name && policy->cgroup[0] == '/' && strlen(policy->cgroup) < CGROUP_PATH_MAX);
+		require(policy->name && (policy->cgroup || policy->mark));
+		require(!policy->cgroup || (policy->cgroup[0] == '/' && strlen(policy->cgroup) < CGROUP_PATH_MAX));
 		require(policy->slices >= 1 && policy->slices <= POLICY_SLICES_MAX);
 	}
 }
