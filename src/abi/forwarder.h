@@ -25,7 +25,7 @@
  * one takes it over (abi/takeover.h), if it is at least BERTH_LAYOUT_TAKEOVER. Overridden by tests of that.
  */
 #ifndef BERTH_LAYOUT_VERSION
-#define BERTH_LAYOUT_VERSION 4
+#define BERTH_LAYOUT_VERSION 5
 #endif
 
 #define DIRECTORY_BITS 12u

@@ -7,8 +7,8 @@
  * offsets and hands any other to enter_slowly(); both come to packet_enter(). A tunnel packet comes to
  * tunnel_receive(). From there on it is: deliver here, wrap, or relay.
  *
- * No state is kept per flow, and the cost does not depend on how many slices, servers or sites there are. Every drop
- * has its verdict, counted once (docs/verdicts.md); the bytes of the wrap are in docs/wire.md.
+ * No state is kept per flow, first fragments aside, and the cost does not depend on how many slices, servers or sites
+ * there are. Every drop has its verdict, counted once (docs/verdicts.md); the bytes of the wrap are in docs/wire.md.
  */
 #include <linux/bpf.h>
 
@@ -18,6 +18,7 @@
 #include "../abi/hash.h"
 #include "counters.h"
 #include "ecn.h"
+#include "fragment.h"
 #include "packet.h"
 #include "tables.h"
 #include "too_big.h"
@@ -134,7 +135,7 @@ static __always_inline int packet_wrap(struct xdp_md *ctx, const struct packet *
 		return drop(VERDICT_HOP_UNRESOLVED);
 	if (p->length + WRAP_OVERHEAD > hop->mtu) {
 		count(VERDICT_TOO_BIG);
-		if ((p->flags & (PACKET_DF | PACKET_ICMP_ERROR)) != PACKET_DF)
+		if ((p->flags & (PACKET_DF | PACKET_ICMP_ERROR | PACKET_LATER)) != PACKET_DF)
 			return XDP_DROP;
 		return report_too_big(ctx, config.underlay, hop->mtu - WRAP_OVERHEAD);
 	}
@@ -180,10 +181,12 @@ static __always_inline int packet_enter(struct xdp_md *ctx, const struct packet 
 		return drop(VERDICT_UNSOLICITED);
 	if (where == SLICE_FREE)
 		return drop(VERDICT_SLICE_UNOWNED);
+	if (where == SLICE_LOCAL && (p->flags & PACKET_UDP) && !socket_wants(ctx, p))
+		return drop(VERDICT_NO_SOCKET);
+	if (p->flags & PACKET_FIRST)
+		fragment_remember(p);
 	if (where != SLICE_LOCAL)
 		return packet_wrap(ctx, p, where);
-	if ((p->flags & PACKET_UDP) && !socket_wants(ctx, p))
-		return drop(VERDICT_NO_SOCKET);
 	count(VERDICT_DELIVER_DIRECT);
 	return XDP_PASS;
 }
@@ -362,6 +365,8 @@ static __noinline int enter_slowly(struct xdp_md *ctx)
 	if (!pool_contains(ip->daddr))
 		return XDP_PASS;
 	verdict = packet_parse(ctx, ETH_HLEN, &p);
+	if (verdict == VERDICT_FRAGMENT_UNKNOWN && fragment_recall(&p))
+		verdict = UNDECIDED;
 	if (verdict != UNDECIDED)
 		return drop(verdict);
 	return packet_enter(ctx, &p);

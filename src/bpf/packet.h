@@ -31,6 +31,8 @@
 #define PACKET_UDP (1u << 1) /* UDP with its ports in it */
 #define PACKET_ICMP_ERROR (1u << 2) /* never to be answered with one */
 #define PACKET_DF (1u << 3)
+#define PACKET_FIRST (1u << 4) /* first fragment */
+#define PACKET_LATER (1u << 5) /* later fragment: never to be answered with an ICMP error */
 
 struct packet {
 	__be32 saddr;
@@ -178,7 +180,7 @@ static __always_inline int ports_parse(const void *at, const void *end, __u32 si
 
 /*
  * Reads the IPv4 packet at `offset` of the frame. UNDECIDED: *p is filled; else the verdict that drops it. For a later
- * fragment, which is VERDICT_FRAGMENT_UNKNOWN, all of *p but ports and steering port is filled.
+ * fragment, which is VERDICT_FRAGMENT_UNKNOWN, all of *p but the steering port is filled.
  */
 static __noinline int packet_parse(struct xdp_md *ctx, __u32 offset, struct packet *p)
 {
@@ -201,8 +203,12 @@ static __noinline int packet_parse(struct xdp_md *ctx, __u32 offset, struct pack
 	p->padding = distance(at, end) - p->length;
 	p->flags = fragment & IPV4_DF ? PACKET_DF : 0;
 	p->tos = ip->tos;
-	if (fragment & IPV4_OFFSET)
+	p->sport = p->dport = 0;
+	p->ports = ip->protocol << 16 | bpf_ntohs(ip->id);
+	if (fragment & IPV4_OFFSET) {
+		p->flags |= PACKET_LATER;
 		return VERDICT_FRAGMENT_UNKNOWN;
+	}
 
 	payload = at + header;
 	size = p->length - header;
@@ -212,8 +218,10 @@ static __noinline int packet_parse(struct xdp_md *ctx, __u32 offset, struct pack
 		verdict = ports_parse(payload, end, size, ip->protocol, p);
 	else
 		return VERDICT_NO_PORT;
-	if (fragment & IPV4_MF)
+	if (fragment & IPV4_MF) {
+		p->flags |= PACKET_FIRST;
 		p->ports = ip->protocol << 16 | bpf_ntohs(ip->id);
+	}
 	return verdict;
 }
 

@@ -176,7 +176,7 @@ static void wrap(struct decide_frame *frame, const struct decide_packet *packet,
 		drop(frame, VERDICT_HOP_UNRESOLVED);
 	} else if (packet->length + WRAP_OVERHEAD > hop->mtu) {
 		drop(frame, VERDICT_TOO_BIG);
-		if (packet->df && !packet->icmp_error && names_host(packet->source) &&
+		if (packet->df && !packet->icmp_error && !packet->later && names_host(packet->source) &&
 		    frame->size >= WRAP_ETH_LEN + QUOTED)
 			report_too_big(frame, packet, hop->mtu - WRAP_OVERHEAD);
 	} else {
@@ -198,6 +198,40 @@ static bool unwanted(const struct decider *decider, const struct decide_packet *
 						     packet->destination, packet->dport);
 }
 
+static struct fragment_key fragment_key(const struct decide_packet *packet)
+{
+	return (struct fragment_key){
+		.saddr = htonl(packet->source), .daddr = htonl(packet->destination), .datagram = packet->spread};
+}
+
+/* Of a later fragment. */
+static bool fragment_recall(const struct decider *decider, struct decide_packet *packet)
+{
+	struct fragment_key key = fragment_key(packet);
+	int port = decider->fragment_recall(decider->context, &key);
+
+	if (port >= 0)
+		packet->steering = (uint16_t)port;
+	return port >= 0;
+}
+
+static void fragment_remember(const struct decider *decider, const struct decide_packet *packet)
+{
+	struct fragment_key key = fragment_key(packet);
+
+	if (packet->first)
+		decider->fragment_remember(decider->context, &key, packet->steering);
+}
+
+static void forward(struct decide_frame *frame, const struct decide_packet *packet, uint32_t where)
+{
+	fragment_remember(frame->decider, packet);
+	if (where == SLICE_LOCAL)
+		pass(frame, VERDICT_DELIVER_DIRECT);
+	else
+		wrap(frame, packet, where);
+}
+
 /* From the internet or the host, to a pool. */
 static void enter(struct decide_frame *frame)
 {
@@ -205,6 +239,8 @@ static void enter(struct decide_frame *frame)
 	enum verdict verdict = decide_packet_read(frame->bytes + WRAP_ETH_LEN, frame->size - WRAP_ETH_LEN, &packet);
 	uint32_t entry, where;
 
+	if (verdict == VERDICT_FRAGMENT_UNKNOWN && fragment_recall(frame->decider, &packet))
+		verdict = VERDICT_COUNT;
 	if (verdict != VERDICT_COUNT) {
 		drop(frame, verdict);
 		return;
@@ -215,12 +251,10 @@ static void enter(struct decide_frame *frame)
 		drop(frame, VERDICT_UNSOLICITED);
 	else if (where == SLICE_FREE)
 		drop(frame, VERDICT_SLICE_UNOWNED);
-	else if (where != SLICE_LOCAL)
-		wrap(frame, &packet, where);
-	else if (unwanted(frame->decider, &packet))
+	else if (where == SLICE_LOCAL && unwanted(frame->decider, &packet))
 		drop(frame, VERDICT_NO_SOCKET);
 	else
-		pass(frame, VERDICT_DELIVER_DIRECT);
+		forward(frame, &packet, where);
 }
 
 /* RFC 6040, figure 4. False: the mark has no place in the inner packet. */

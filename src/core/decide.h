@@ -6,7 +6,8 @@
  * of docs/wire.md. Tests hold the program against it, packet by packet; it also says what another server would do, from
  * that server's tables.
  *
- * Left out, since they are no decision on a packet: counters, the rate of reports, and a driver without headroom.
+ * Left out, since they are no decision on a packet: counters, the rate of reports, how long a fragment is remembered,
+ * and a driver without headroom.
  */
 #ifndef BERTH_CORE_DECIDE_H
 #define BERTH_CORE_DECIDE_H
@@ -16,6 +17,7 @@
 #include <stdint.h>
 
 #include "../abi/forwarder.h"
+#include "../abi/fragment.h"
 #include "../abi/verdict.h"
 
 /* What a frame can grow by, bytes. */
@@ -33,6 +35,9 @@ struct decider {
 	/* Whether a UDP socket of that server takes a packet to that very address. Addresses and ports: host byte
 	 * order. */
 	bool (*socket_wants)(void *context, uint32_t src, uint16_t sport, uint32_t dst, uint16_t dport);
+	/* The steering port of a datagram whose first fragment came by here; negative: none is known. */
+	int (*fragment_recall)(void *context, const struct fragment_key *key);
+	void (*fragment_remember)(void *context, const struct fragment_key *key, uint16_t steering);
 	void *context;
 };
 

@@ -101,6 +101,7 @@ static enum verdict ports_read(const uint8_t *segment, size_t size, bool tcp, st
 
 enum verdict decide_packet_read(const uint8_t *packet, size_t size, struct decide_packet *ret)
 {
+	uint32_t datagram;
 	uint16_t flags;
 	size_t header;
 	enum verdict verdict;
@@ -117,7 +118,11 @@ enum verdict decide_packet_read(const uint8_t *packet, size_t size, struct decid
 	ret->destination = decide_get32(packet + IPV4_DESTINATION);
 	ret->df = flags & IPV4_FLAG_DF;
 	ret->ecn = packet[IPV4_TOS] & 3;
-	if (flags & IPV4_FRAGMENT_OFFSET)
+	ret->later = flags & IPV4_FRAGMENT_OFFSET;
+	ret->first = !ret->later && flags & IPV4_FLAG_MF;
+	datagram = (uint32_t)packet[IPV4_PROTOCOL] << 16 | decide_get16(packet + IPV4_ID);
+	ret->spread = datagram;
+	if (ret->later)
 		return VERDICT_FRAGMENT_UNKNOWN;
 	if (packet[IPV4_PROTOCOL] == PROTO_ICMP)
 		verdict = icmp_read(packet + header, ret->length - header, ret);
@@ -125,7 +130,7 @@ enum verdict decide_packet_read(const uint8_t *packet, size_t size, struct decid
 		verdict = ports_read(packet + header, ret->length - header, packet[IPV4_PROTOCOL] == PROTO_TCP, ret);
 	else
 		verdict = VERDICT_NO_PORT;
-	if (flags & IPV4_FLAG_MF)
-		ret->spread = (uint32_t)packet[IPV4_PROTOCOL] << 16 | decide_get16(packet + IPV4_ID);
+	if (ret->first)
+		ret->spread = datagram;
 	return verdict;
 }

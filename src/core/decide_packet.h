@@ -35,11 +35,13 @@ struct decide_packet {
 	uint32_t destination;
 	size_t length; /* of the whole IPv4 packet */
 	uint16_t steering;
-	uint32_t spread; /* third argument of hash_flow() */
+	uint32_t spread; /* third argument of hash_flow(); of a fragment: what its datagram is known by */
 	bool opens; /* a TCP connection */
 	bool udp; /* with its ports */
 	bool icmp_error;
 	bool df;
+	bool first; /* fragment of several */
+	bool later;
 	uint8_t ecn;
 	uint16_t sport; /* with udp */
 	uint16_t dport;
@@ -52,7 +54,7 @@ void decide_put32(uint8_t *at, uint32_t value);
 
 /*
  * size: what the frame has of it, padding included. VERDICT_COUNT: *ret is whole; else the verdict that drops the
- * packet. Of a later fragment (VERDICT_FRAGMENT_UNKNOWN) it lacks steering port and spread.
+ * packet. Of a later fragment (VERDICT_FRAGMENT_UNKNOWN) it lacks the steering port.
  */
 enum verdict decide_packet_read(const uint8_t *packet, size_t size, struct decide_packet *ret);
 

@@ -120,10 +120,10 @@ static void make_config(struct dataplane *dp)
 
 static void makes_and_pins(void **state)
 {
-	static const char *const maps[] = {"config",       "directories",  "slices",       "hops",
-					   "members",      "counters",     "port_table",   "cgroup_policies",
-					   "cgroup_paths", "policies",     "excepts",      "serves",
-					   "sockets",      "port_buckets", "port_bitmaps", "port_probes"};
+	static const char *const maps[] = {
+		"config",     "directories",     "slices",       "hops",        "members",  "counters",
+		"port_table", "cgroup_policies", "cgroup_paths", "policies",    "excepts",  "serves",
+		"sockets",    "port_buckets",    "port_bitmaps", "port_probes", "fragments"};
 	struct dataplane *dp, *second = NULL;
 	char *why = NULL;
 

@@ -97,8 +97,8 @@ static struct layer_ip random_ip(void)
 		.tos = random_below(256),
 		.df = once_in(2),
 		.id = random_below(65536),
-		.mf = once_in(16),
-		.offset = once_in(32) ? random_between(1, 8191) : 0,
+		.mf = once_in(10),
+		.offset = once_in(10) ? random_between(1, 8191) : 0,
 		.options = once_in(8) ? 4 * random_below(11) : 0,
 		.protocol = once_in(64) ? ONE_OF(protocols) : 0,
 		.version = once_in(64) ? random_below(16) : 0,
@@ -108,6 +108,9 @@ static struct layer_ip random_ip(void)
 		.check = random_below(65536),
 	};
 
+	/* Of few datagrams, so that a later fragment has had its first. */
+	if (ip.mf || ip.offset)
+		ip.id = random_below(4);
 	return ip;
 }
 

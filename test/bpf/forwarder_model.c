@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "forwarder_model.h"
 
+#include <err.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -18,6 +19,36 @@ static bool socket_wants(void *context, uint32_t src, uint16_t sport, uint32_t d
 	if (dport == PORT_CONNECTED || dport == PORT_CONNECTED_V6)
 		return src == PEER && sport == 53;
 	return dport == PORT_BOUND;
+}
+
+/* First fragments, in the order of their coming. */
+static struct {
+	struct fragment_key key;
+	uint16_t steering;
+} remembered[1024];
+static size_t remembered_count;
+
+static int fragment_recall(void *context, const struct fragment_key *key)
+{
+	(void)context;
+	for (size_t i = remembered_count; i-- > 0;)
+		if (!memcmp(&remembered[i].key, key, sizeof(*key)))
+			return remembered[i].steering;
+	return -1;
+}
+
+static void fragment_remember(void *context, const struct fragment_key *key, uint16_t steering)
+{
+	(void)context;
+	if (remembered_count == sizeof(remembered) / sizeof(*remembered))
+		errx(1, "the model has no room for so many fragments");
+	remembered[remembered_count].key = *key;
+	remembered[remembered_count++].steering = steering;
+}
+
+void model_forget(void)
+{
+	remembered_count = 0;
 }
 
 static uint32_t xdp_action(const struct decision *decision, uint32_t ifindex)
@@ -44,6 +75,8 @@ void model_run(const struct packet *in, uint32_t ifindex, struct model_result *r
 		.hops = &forwarder_skel->data_hops->hops,
 		.members = &forwarder_skel->data_members->members,
 		.socket_wants = socket_wants,
+		.fragment_recall = fragment_recall,
+		.fragment_remember = fragment_remember,
 	};
 	struct decision decision = {.bytes = ret->out.bytes};
 

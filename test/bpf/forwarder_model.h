@@ -19,6 +19,8 @@ struct model_result {
 
 /* From the tables of the server under test as they are. */
 void model_run(const struct packet *in, uint32_t ifindex, struct model_result *ret);
+/* No fragment has come yet. */
+void model_forget(void);
 /* False, with what differs on stderr. */
 bool model_agrees(const struct model_result *model, const struct program_result *program);
 

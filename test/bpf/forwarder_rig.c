@@ -155,10 +155,22 @@ void forwarder_reports_refill(void)
 	free(values);
 }
 
+static void fragments_forget(void)
+{
+	int map = bpf_map__fd(forwarder_skel->maps.fragments);
+	struct fragment_key key;
+
+	while (!bpf_map_get_next_key(map, NULL, &key))
+		if (bpf_map_delete_elem(map, &key))
+			err(1, "forgetting a fragment");
+	model_forget();
+}
+
 int forwarder_setup(void **state)
 {
 	(void)state;
 	config_write();
+	fragments_forget();
 	hops_write();
 	forwarder_reports_refill();
 	return 0;

@@ -20,6 +20,7 @@
 #include <cmocka.h>
 
 #include "../../src/abi/forwarder.h"
+#include "../../src/abi/fragment.h"
 #include "../../src/abi/verdict.h"
 #include "packet.h"
 #include "program.h"
