@@ -31,4 +31,16 @@ struct loop {
 	__u8 front[64]; /* of the frame */
 };
 
+/* Where frames of a live run arrive: a counter for each CPU, on cache lines of their own. */
+#define LIVE_CPUS 64u
+
+struct live {
+	__u32 size; /* of the right frame */
+	__u32 reserved[15];
+	struct {
+		__u64 arrived;
+		__u64 reserved[7];
+	} cpu[LIVE_CPUS];
+};
+
 #endif

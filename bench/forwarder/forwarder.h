@@ -19,6 +19,8 @@ struct forwarder_bench;
 
 #define FRAME_MAX 128
 
+#define L2_NAME "L2: parse, one lookup, IPv4 and UDP in front"
+
 struct frame {
 	uint8_t bytes[FRAME_MAX];
 	size_t size;
@@ -49,5 +51,7 @@ int pool_directory(struct directory *directory, uint32_t count);
 int tables_write(struct forwarder_bench *skel, uint32_t addresses, uint32_t hops);
 
 int part_table(struct bench *bench, char **why);
+int part_live_one(struct bench *bench, char **why);
+int part_live_two(struct bench *bench, char **why);
 
 #endif

@@ -14,6 +14,7 @@
 
 struct flow flows[FLOWS_MAX] SEC(".data.flows");
 struct loop loop SEC(".data.loop");
+struct live live SEC(".data.live");
 
 /* One lookup by address and port, then what every tunnel has to do. */
 struct {
@@ -193,4 +194,25 @@ LOOP(loop_pass, forwarder, ETH_HLEN, XDP_PASS, 0, 0)
 LOOP(loop_l2, l2, ETH_HLEN, XDP_TX, L2_OVERHEAD, ETH_HLEN)
 LOOP(loop_l2two, l2two, ETH_HLEN, XDP_TX, L2_OVERHEAD, ETH_HLEN)
 LOOP(loop_parse, parse_and_pass, ETH_HLEN, XDP_PASS, 0, 0)
+
+/* A live frame comes back as it was left, but for its bounds: of the packet only the Ethernet header was written over.
+ */
+#define LIVE(name, program) \
+	SEC("xdp") \
+	int name(struct xdp_md *ctx) \
+	{ \
+		return front_restore(ctx, ETH_HLEN) ? program(ctx) : XDP_ABORTED; \
+	}
+
+LIVE(live_wrap, forwarder)
+LIVE(live_l2, l2)
+
+SEC("xdp")
+int live_arrive(struct xdp_md *ctx)
+{
+	if (frame_size(ctx) == live.size)
+		live.cpu[bpf_get_smp_processor_id() & (LIVE_CPUS - 1)].arrived++;
+	return XDP_DROP;
+}
+
 char _license[] SEC("license") = "Dual BSD/GPL";

@@ -6,6 +6,7 @@
 #include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
@@ -25,9 +26,11 @@
 #define PARTS 1000u
 #define PEER 0xc6336407u /* 198.51.100.7 */
 
-#define L2_NAME "L2: parse, one lookup, IPv4 and UDP in front"
 #define L2TWO_NAME "L2two: parse, slice -> hop, IPv4 and UDP in front"
 #define PARSE_NAME "parse Ethernet and IPv4, pass"
+
+#define SOCKETS_MAX 1000u
+#define PEERS 200u
 
 /* What a part asks for: of each side the program and the packet, and of both the flows. */
 struct plan {
@@ -38,7 +41,7 @@ struct plan {
 	uint8_t proto;
 	bool tunnel; /* our packet is one; the reference's never is */
 	bool foreign; /* its destination is none of the pool's */
-	bool socket; /* that it is for is there */
+	uint32_t sockets; /* at its port: one is connected to where it comes from, the others elsewhere */
 };
 
 struct run {
@@ -46,7 +49,8 @@ struct run {
 	struct forwarder_bench *skel;
 	struct frame frames[SIDES];
 	struct result *result;
-	int socket;
+	int sockets[SOCKETS_MAX];
+	uint32_t socket_count;
 };
 
 static uint64_t cpu_now(void)
@@ -113,23 +117,44 @@ static void flows_write(struct run *run)
 	}
 }
 
-/* A connected UDP socket of a program; transparent, since the address is not local here. */
+/* A connected UDP socket of a program; transparent, since the address is not local here. The first one is the flow's.
+ */
 static int socket_open(struct run *run, char **why)
 {
 	const struct flow *flow = &run->skel->data_flows->flows[0];
-	const uint32_t ports = ntohl(flow->ports);
+	const uint32_t ports = ntohl(flow->ports), other = run->socket_count;
 	const struct sockaddr_in local = {
 		.sin_family = AF_INET, .sin_port = htons((uint16_t)ports), .sin_addr.s_addr = flow->daddr};
-	const struct sockaddr_in peer = {
-		.sin_family = AF_INET, .sin_port = htons((uint16_t)(ports >> 16)), .sin_addr.s_addr = flow->saddr};
-	const int one = 1;
+	/* Of a /24 that has a route. */
+	const struct sockaddr_in peer = {.sin_family = AF_INET,
+					 .sin_port = htons((uint16_t)((ports >> 16) + other / PEERS)),
+					 .sin_addr.s_addr = htonl(ntohl(flow->saddr) + other % PEERS)};
+	const int one = 1, fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 
-	run->socket = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-	if (run->socket < 0 || setsockopt(run->socket, IPPROTO_IP, IP_TRANSPARENT, &one, sizeof(one)) ||
-	    bind(run->socket, (const struct sockaddr *)&local, sizeof(local)) ||
-	    connect(run->socket, (const struct sockaddr *)&peer, sizeof(peer)))
-		return why_say(why, -errno, "the socket that packets are for: %m");
+	if (fd < 0)
+		return why_say(why, -errno, "no socket: %m");
+	run->sockets[run->socket_count++] = fd;
+	if (setsockopt(fd, IPPROTO_IP, IP_TRANSPARENT, &one, sizeof(one)) ||
+	    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one)) ||
+	    bind(fd, (const struct sockaddr *)&local, sizeof(local)) ||
+	    connect(fd, (const struct sockaddr *)&peer, sizeof(peer)))
+		return why_say(why, -errno, "a socket at the port that packets are for: %m");
 	return 0;
+}
+
+static int sockets_open(struct run *run, char **why)
+{
+	struct rlimit files;
+	int err = 0;
+
+	if (getrlimit(RLIMIT_NOFILE, &files))
+		return why_say(why, -errno, "RLIMIT_NOFILE: %m");
+	files.rlim_cur = files.rlim_max;
+	if (setrlimit(RLIMIT_NOFILE, &files))
+		return why_say(why, -errno, "RLIMIT_NOFILE: %m");
+	while (!err && run->socket_count < run->plan->sockets)
+		err = socket_open(run, why);
+	return err;
 }
 
 static void frames_make(struct run *run)
@@ -157,12 +182,12 @@ static int run_set_up(struct run *run, char **why)
 		return why_say(why, err, "the tables cannot be written: %s", strerror(-err));
 	flows_write(run);
 	frames_make(run);
-	return run->plan->socket ? socket_open(run, why) : 0;
+	return sockets_open(run, why);
 }
 
 static int plan_run(struct bench *bench, const struct plan *plan, char **why)
 {
-	struct run run = {.plan = plan, .socket = -1};
+	struct run run = {.plan = plan};
 	int err;
 
 	run.result = report_add(bench->report, plan->name, "ns", BETTER_LOWER, plan->reference);
@@ -172,8 +197,8 @@ static int plan_run(struct bench *bench, const struct plan *plan, char **why)
 	err = run_set_up(&run, why);
 	if (!err)
 		err = measure_rounds(&run.result, 1, ROUNDS, round_run_side, &run, why);
-	if (run.socket >= 0)
-		close(run.socket);
+	while (run.socket_count)
+		close(run.sockets[--run.socket_count]);
 	forwarder_bench__destroy(run.skel);
 	return err;
 }
@@ -199,7 +224,9 @@ PART(relay, .name = "relay/1", .reference = L2_NAME, .programs = {"loop_relay", 
 PART(deliver_tcp, .name = "deliver/tcp", .reference = L2_NAME, .programs = {"loop_deliver", "loop_l2"},
      .addresses = 256, .hops = TO_LOCAL, .flows = 1, .proto = IPPROTO_TCP, .tunnel = true)
 PART(deliver_udp, .name = "deliver/udp", .reference = L2_NAME, .programs = {"loop_deliver", "loop_l2"},
-     .addresses = 256, .hops = TO_LOCAL, .flows = 1, .proto = IPPROTO_UDP, .tunnel = true, .socket = true)
+     .addresses = 256, .hops = TO_LOCAL, .flows = 1, .proto = IPPROTO_UDP, .tunnel = true, .sockets = 1)
+PART(deliver_udp_1000, .name = "deliver/udp/1000", .reference = L2_NAME, .programs = {"loop_deliver", "loop_l2"},
+     .addresses = 256, .hops = TO_LOCAL, .flows = 1, .proto = IPPROTO_UDP, .tunnel = true, .sockets = SOCKETS_MAX)
 PART(pass_other, .name = "pass/other", .reference = PARSE_NAME, .programs = {"loop_pass", "loop_parse"},
      .addresses = 256, .hops = 1, .flows = 1, .proto = IPPROTO_TCP, .foreign = true)
 
@@ -211,7 +238,10 @@ static const struct part parts[] = {
 	{"relay/1", relay},
 	{"deliver/tcp", deliver_tcp},
 	{"deliver/udp", deliver_udp},
+	{"deliver/udp/1000", deliver_udp_1000},
 	{"pass/other", pass_other},
+	{"live/1core", part_live_one},
+	{"live/2core", part_live_two},
 	{"table", part_table},
 	{0},
 };

@@ -1,0 +1,214 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Real frames (BPF_F_TEST_XDP_LIVE_FRAMES): wrapped, and sent back out of the veth end that they came in by, to where
+ * they are counted and dropped. One core, and two with a veth pair each. The kernel puts each frame's bounds back, not
+ * its bytes: the programs begin by writing the Ethernet header again.
+ */
+#include "forwarder.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <linux/if_ether.h>
+#include <linux/ip.h>
+#include <net/if.h>
+#include <netinet/in.h>
+#include <pthread.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <bpf/bpf.h>
+
+#include <forwarder_bench.skel.h>
+
+#include "../../src/kernel/why.h"
+#include "../place.h"
+
+#define ROUNDS 20
+#define PACKETS (1u << 20) /* a side, round and core */
+#define BATCH 64
+#define CORES_MAX 2u
+/* Samples are thousandths of a million packets in a second; a rate of one in a nanosecond is a thousand million. */
+#define PARTS 1000u
+#define RATE(packets, ns) ((packets)*1000u * PARTS / (ns))
+#define PORTS (443u << 16 | 4100u)
+#define PEER 0xc6336407u /* 198.51.100.7 */
+
+struct live_run;
+
+struct core {
+	struct live_run *run;
+	struct frame frame;
+	uint32_t ifindex; /* frames come in there */
+	pthread_t thread;
+	int program;
+	int err;
+};
+
+struct live_run {
+	struct forwarder_bench *skel;
+	struct result *result;
+	uint32_t core_count;
+	struct core cores[CORES_MAX];
+	pthread_barrier_t begin;
+};
+
+/* The core's own CPU, device and slice: nothing is shared but the tables. */
+static void *core_run(void *argument)
+{
+	struct core *core = argument;
+	struct xdp_md context = {.data_end = (uint32_t)core->frame.size, .ingress_ifindex = core->ifindex};
+	LIBBPF_OPTS(bpf_test_run_opts, options, .data_in = core->frame.bytes,
+		    .data_size_in = (uint32_t)core->frame.size, .ctx_in = &context, .ctx_size_in = sizeof(context),
+		    .repeat = PACKETS, .batch_size = BATCH, .flags = BPF_F_TEST_XDP_LIVE_FRAMES);
+	cpu_set_t cpus;
+
+	CPU_ZERO(&cpus);
+	CPU_SET((size_t)(core - core->run->cores), &cpus);
+	core->err = -pthread_setaffinity_np(pthread_self(), sizeof(cpus), &cpus);
+	pthread_barrier_wait(&core->run->begin);
+	if (!core->err && bpf_prog_test_run_opts(core->program, &options) < 0)
+		core->err = -errno;
+	return NULL;
+}
+
+/* All cores at once. */
+static int cores_run(struct live_run *run)
+{
+	uint32_t started = 0;
+	int err = 0;
+
+	for (; !err && started < run->core_count; started++)
+		err = -pthread_create(&run->cores[started].thread, NULL, core_run, &run->cores[started]);
+	if (err) /* the others wait at the barrier for good: the process ends with this error */
+		return err;
+	for (uint32_t i = 0; i < started; i++) {
+		pthread_join(run->cores[i].thread, NULL);
+		if (!err)
+			err = run->cores[i].err;
+	}
+	return err;
+}
+
+static uint64_t arrived(const struct live_run *run)
+{
+	uint64_t total = 0;
+
+	for (size_t i = 0; i < LIVE_CPUS; i++)
+		total += run->skel->data_live->live.cpu[i].arrived;
+	return total;
+}
+
+static int round_run_side(void *context, enum side side, char **why)
+{
+	struct live_run *run = context;
+	const struct bpf_program *program = side == OURS ? run->skel->progs.live_wrap : run->skel->progs.live_l2;
+	const uint64_t wanted = (uint64_t)PACKETS * run->core_count, before = arrived(run);
+	uint64_t start;
+	int err;
+
+	run->skel->data_live->live.size =
+		(uint32_t)run->cores[0].frame.size + (side == OURS ? WRAP_OVERHEAD : L2_OVERHEAD);
+	for (uint32_t i = 0; i < run->core_count; i++)
+		run->cores[i].program = bpf_program__fd(program);
+	start = clock_now();
+	err = cores_run(run);
+	if (err)
+		return why_say(why, err, "live frames: %s", strerror(-err));
+	series_add(&run->result->sides[side], RATE(wanted, clock_now() - start));
+	if (arrived(run) - before != wanted)
+		return why_say(why, -EPROTO, "%llu of %llu frames came out right",
+			       (unsigned long long)(arrived(run) - before), (unsigned long long)wanted);
+	return 0;
+}
+
+/* Both ends run XDP, without which a veth takes no frame from it. */
+static int veth_make(struct live_run *run, uint32_t core, char **why)
+{
+	static const char *const ends[] = {"in", "out"};
+	char command[160], name[IFNAMSIZ];
+
+	snprintf(command, sizeof(command),
+		 "ip link add in%u type veth peer name out%u && ip link set in%u up && ip link set out%u up", core,
+		 core, core, core);
+	if (system(command) != 0)
+		return why_say(why, -EIO, "`%s` failed", command);
+	for (size_t i = 0; i < 2; i++) {
+		snprintf(name, sizeof(name), "%s%u", ends[i], core);
+		if (bpf_xdp_attach((int)if_nametoindex(name), bpf_program__fd(run->skel->progs.live_arrive), 0, NULL) <
+		    0)
+			return why_say(why, -errno, "%s takes no XDP program: %m", name);
+	}
+	snprintf(name, sizeof(name), "in%u", core);
+	run->cores[core].ifindex = if_nametoindex(name);
+	return 0;
+}
+
+/* The core's address has one hop, which leads out of its device. */
+static void core_set_up(struct live_run *run, uint32_t core)
+{
+	struct iphdr *ip = (struct iphdr *)(run->cores[core].frame.bytes + ETH_HLEN);
+	const uint32_t ports = htonl(PORTS), addr = BENCH_POOL + core;
+	struct hops *hops = &run->skel->data_hops->hops;
+
+	run->cores[core].run = run;
+	frame_plain(IPPROTO_TCP, &run->cores[core].frame);
+	ip->saddr = htonl(PEER);
+	ip->daddr = htonl(addr);
+	memcpy(ip + 1, &ports, sizeof(ports));
+	hops->wrap[core][0] = hops->wrap[0][0];
+	hops->wrap[core][0].ifindex = run->cores[core].ifindex;
+	for (uint32_t column = 0; column < BENCH_COLUMNS; column++)
+		run->skel->data_slices->slices.entry[core * BENCH_COLUMNS + column] = SLICE_HOP + core;
+}
+
+static int run_set_up(struct live_run *run, char **why)
+{
+	int err = netns_enter_new(why);
+
+	if (err)
+		return err;
+	run->skel = forwarder_bench__open_and_load();
+	if (!run->skel)
+		return why_say(why, -errno, "the programs cannot be loaded: %m");
+	err = tables_write(run->skel, 256, 1);
+	if (err)
+		return why_say(why, err, "the tables cannot be written: %s", strerror(-err));
+	for (uint32_t i = 0; !err && i < run->core_count; i++) {
+		err = veth_make(run, i, why);
+		if (!err)
+			core_set_up(run, i);
+	}
+	memcpy(run->skel->data_loop->loop.front, run->cores[0].frame.bytes, ETH_HLEN);
+	memcpy(run->skel->data_loop->loop.macs, run->cores[0].frame.bytes, 2 * ETH_ALEN);
+	return err;
+}
+
+static int live_run(struct bench *bench, const char *name, uint32_t cores, char **why)
+{
+	struct live_run run = {.core_count = cores};
+	int err;
+
+	run.result = report_add(bench->report, name, "Mpps", BETTER_HIGHER, L2_NAME);
+	if (!run.result)
+		return -ENOMEM;
+	run.result->parts = PARTS;
+	err = -pthread_barrier_init(&run.begin, NULL, cores);
+	if (!err)
+		err = run_set_up(&run, why);
+	if (!err)
+		err = measure_rounds(&run.result, 1, ROUNDS, round_run_side, &run, why);
+	forwarder_bench__destroy(run.skel);
+	return err;
+}
+
+int part_live_one(struct bench *bench, char **why)
+{
+	return live_run(bench, "live/1core", 1, why);
+}
+
+int part_live_two(struct bench *bench, char **why)
+{
+	return live_run(bench, "live/2core", 2, why);
+}
