@@ -3,7 +3,6 @@
 
 #include <pthread.h>
 #include <stdatomic.h>
-#include <stddef.h>
 #include <unistd.h>
 
 #define STACK_SIZE (64 * 1024)

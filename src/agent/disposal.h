@@ -8,6 +8,7 @@
 #define BERTH_AGENT_DISPOSAL_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <sys/types.h>
 
 #define DISPOSALS_MAX 64u /* under way */

@@ -5,69 +5,8 @@
 #include <string.h>
 
 #include "../abi/hash.h"
+#include "decide_frame.h"
 #include "decide_packet.h"
-
-#define ETHERTYPE 12
-#define ETHERTYPE_IPV4 0x0800
-
-/* Offsets in a wrapped frame. */
-#define OUTER WRAP_IP_OFFSET
-#define OUTER_UDP_SOURCE WRAP_UDP_OFFSET
-#define OUTER_UDP_PORT (WRAP_UDP_OFFSET + 2)
-#define OUTER_UDP_LENGTH (WRAP_UDP_OFFSET + 4)
-#define OUTER_UDP_CHECK (WRAP_UDP_OFFSET + 6)
-#define PRIVATE (WRAP_GUE_OFFSET + 4)
-#define PRIVATE_FLAGS (PRIVATE + 1)
-#define PRIVATE_STEERING (PRIVATE + 2)
-#define PRIVATE_SENDER (PRIVATE + 4)
-#define INNER WRAP_INNER_OFFSET
-
-/* What a report quotes of the packet that was too big: the longest IPv4 header and 8 bytes. */
-#define QUOTED 68
-#define REPORT_SIZE (IPV4_HEADER + 8 + QUOTED)
-
-enum { NOT_ECT, ECT_1, ECT_0, CE };
-
-/* A frame on its way through. */
-struct decide_frame {
-	const struct decider *decider;
-	const uint8_t *bytes;
-	size_t size;
-	struct decision *ret;
-};
-
-/* What a wrap says of the packet in it. */
-struct decide_label {
-	uint32_t hops;
-	size_t length;
-	uint16_t sport;
-	uint16_t steering;
-	uint32_t entry_site;
-	uint8_t ecn;
-};
-
-static uint16_t sum(const uint8_t *bytes, size_t size)
-{
-	uint32_t total = 0;
-
-	for (size_t i = 0; i < size; i += 2)
-		total += decide_get16(bytes + i);
-	while (total >> 16)
-		total = (total & 0xffff) + (total >> 16);
-	return (uint16_t)total;
-}
-
-static void drop(struct decide_frame *frame, enum verdict verdict)
-{
-	frame->ret->action = DECIDE_DROP;
-	frame->ret->verdict = verdict;
-}
-
-static void pass(struct decide_frame *frame, enum verdict verdict)
-{
-	frame->ret->action = DECIDE_PASS;
-	frame->ret->verdict = verdict;
-}
 
 static uint32_t entry_at(const struct decider *decider, uint32_t addr, uint32_t port)
 {
@@ -103,62 +42,6 @@ static const struct hop_wrap *hop_find(const struct decider *decider, uint32_t w
 	return wrap->ifindex ? wrap : NULL;
 }
 
-/* inner: where the inner packet begins in what came in. */
-static void send_wrapped(struct decide_frame *frame, const struct hop_wrap *hop, const struct decide_label *label,
-			 size_t inner, enum verdict verdict)
-{
-	struct decision *ret = frame->ret;
-	uint8_t *out = ret->bytes;
-
-	memcpy(out, hop->header, INNER);
-	memcpy(out + INNER, frame->bytes + inner, label->length);
-	out[OUTER + IPV4_TOS] = label->ecn;
-	decide_put16(out + OUTER + IPV4_LENGTH, (uint16_t)(label->length + WRAP_OVERHEAD));
-	decide_put16(out + OUTER + IPV4_CHECK, 0);
-	decide_put16(out + OUTER + IPV4_CHECK, (uint16_t)~sum(out + OUTER, IPV4_HEADER));
-	decide_put16(out + OUTER_UDP_SOURCE, label->sport);
-	decide_put16(out + OUTER_UDP_LENGTH, (uint16_t)(label->length + WRAP_OVERHEAD - WRAP_IP_LEN));
-	out[PRIVATE] = (uint8_t)(WRAP_FORMAT << 4 | label->hops);
-	decide_put16(out + PRIVATE_STEERING, label->steering);
-	decide_put32(out + PRIVATE_SENDER, frame->decider->config->server_id << WRAP_SITE_ID_BITS | label->entry_site);
-	ret->action = DECIDE_SEND;
-	ret->verdict = verdict;
-	ret->ifindex = hop->ifindex;
-	ret->size = INNER + label->length;
-}
-
-/* RFC 1122, 3.2.2: no ICMP error goes to "this network", loopback, multicast or a reserved address. */
-static bool names_host(uint32_t addr)
-{
-	return addr >> 24 && addr >> 24 != 127 && addr >> 24 < 224;
-}
-
-static void report_too_big(struct decide_frame *frame, const struct decide_packet *packet, uint16_t mtu)
-{
-	uint8_t *out = frame->ret->bytes, *ip = out + WRAP_ETH_LEN, *icmp = ip + IPV4_HEADER;
-
-	frame->ret->action = DECIDE_ANSWER;
-	frame->ret->size = WRAP_ETH_LEN + REPORT_SIZE;
-	memcpy(out, frame->bytes + 6, 6);
-	memcpy(out + 6, frame->bytes, 6);
-	memcpy(out + ETHERTYPE, frame->bytes + ETHERTYPE, 2);
-	memset(ip, 0, IPV4_HEADER + 8);
-	memcpy(icmp + 8, frame->bytes + WRAP_ETH_LEN, QUOTED);
-	ip[0] = 0x45;
-	ip[IPV4_TOS] = 0xc0;
-	decide_put16(ip + IPV4_LENGTH, REPORT_SIZE);
-	decide_put16(ip + IPV4_FLAGS, IPV4_FLAG_DF);
-	ip[IPV4_TTL] = 64;
-	ip[IPV4_PROTOCOL] = PROTO_ICMP;
-	decide_put32(ip + IPV4_SOURCE, ntohl(frame->decider->config->underlay));
-	decide_put32(ip + IPV4_DESTINATION, packet->source);
-	decide_put16(ip + IPV4_CHECK, (uint16_t)~sum(ip, IPV4_HEADER));
-	icmp[0] = ICMP_TYPE_UNREACHABLE;
-	icmp[1] = ICMP_CODE_TOO_BIG;
-	decide_put16(icmp + 6, mtu);
-	decide_put16(icmp + 2, (uint16_t)~sum(icmp, 8 + QUOTED));
-}
-
 static void wrap(struct decide_frame *frame, const struct decide_packet *packet, uint32_t where)
 {
 	const struct forwarder_config *config = frame->decider->config;
@@ -171,19 +54,17 @@ static void wrap(struct decide_frame *frame, const struct decide_packet *packet,
 	};
 
 	if (!config->max_hops) {
-		drop(frame, VERDICT_HOP_LIMIT);
+		decide_drop(frame, VERDICT_HOP_LIMIT);
 	} else if (!hop) {
-		drop(frame, VERDICT_HOP_UNRESOLVED);
+		decide_drop(frame, VERDICT_HOP_UNRESOLVED);
 	} else if (packet->length + WRAP_OVERHEAD > hop->mtu) {
-		drop(frame, VERDICT_TOO_BIG);
-		if (packet->df && !packet->icmp_error && !packet->later && names_host(packet->source) &&
-		    frame->size >= WRAP_ETH_LEN + QUOTED)
-			report_too_big(frame, packet, hop->mtu - WRAP_OVERHEAD);
+		decide_drop(frame, VERDICT_TOO_BIG);
+		decide_report(frame, packet, hop->mtu - WRAP_OVERHEAD);
 	} else {
 		label.sport = WRAP_SPORT_BASE |
 			      (hash_flow(htonl(packet->source), htonl(packet->destination), packet->spread) &
 			       WRAP_SPORT_MASK);
-		send_wrapped(frame, hop, &label, WRAP_ETH_LEN, VERDICT_WRAP);
+		decide_send(frame, hop, &label, WRAP_ETH_LEN, VERDICT_WRAP);
 	}
 }
 
@@ -227,7 +108,7 @@ static void forward(struct decide_frame *frame, const struct decide_packet *pack
 {
 	fragment_remember(frame->decider, packet);
 	if (where == SLICE_LOCAL)
-		pass(frame, VERDICT_DELIVER_DIRECT);
+		decide_pass(frame, VERDICT_DELIVER_DIRECT);
 	else
 		wrap(frame, packet, where);
 }
@@ -242,57 +123,19 @@ static void enter(struct decide_frame *frame)
 	if (verdict == VERDICT_FRAGMENT_UNKNOWN && fragment_recall(frame->decider, &packet))
 		verdict = VERDICT_COUNT;
 	if (verdict != VERDICT_COUNT) {
-		drop(frame, verdict);
+		decide_drop(frame, verdict);
 		return;
 	}
 	entry = entry_find(frame->decider, packet.destination, packet.steering);
 	where = entry & SLICE_WHERE_MASK;
 	if (unsolicited(&packet, entry))
-		drop(frame, VERDICT_UNSOLICITED);
+		decide_drop(frame, VERDICT_UNSOLICITED);
 	else if (where == SLICE_FREE)
-		drop(frame, VERDICT_SLICE_UNOWNED);
+		decide_drop(frame, VERDICT_SLICE_UNOWNED);
 	else if (where == SLICE_LOCAL && unwanted(frame->decider, &packet))
-		drop(frame, VERDICT_NO_SOCKET);
+		decide_drop(frame, VERDICT_NO_SOCKET);
 	else
 		forward(frame, &packet, where);
-}
-
-/* RFC 6040, figure 4. False: the mark has no place in the inner packet. */
-static bool ecn_combine(uint8_t *inner, uint8_t outer)
-{
-	uint8_t was = inner[IPV4_TOS] & 3, ecn = was;
-	uint16_t before = decide_get16(inner);
-	uint32_t check;
-
-	outer &= 3;
-	if (outer == CE && was == NOT_ECT)
-		return false;
-	if (outer == CE || (outer == ECT_1 && was == ECT_0))
-		ecn = outer;
-	if (ecn == was)
-		return true;
-	inner[IPV4_TOS] = (uint8_t)((inner[IPV4_TOS] & ~3) | ecn);
-	/* RFC 1624, equation 3: what was wrong in the checksum stays wrong. */
-	check = (uint16_t)~decide_get16(inner + IPV4_CHECK) + (uint16_t)~before + decide_get16(inner);
-	check = (check & 0xffff) + (check >> 16);
-	check = (check & 0xffff) + (check >> 16);
-	decide_put16(inner + IPV4_CHECK, (uint16_t)~check);
-	return true;
-}
-
-static void unwrap(struct decide_frame *frame)
-{
-	struct decision *ret = frame->ret;
-
-	memcpy(ret->bytes, frame->bytes, WRAP_ETH_LEN);
-	memcpy(ret->bytes + WRAP_ETH_LEN, frame->bytes + INNER, frame->size - INNER);
-	if (!ecn_combine(ret->bytes + WRAP_ETH_LEN, frame->bytes[OUTER + IPV4_TOS])) {
-		memcpy(ret->bytes, frame->bytes, frame->size);
-		drop(frame, VERDICT_ECN_MISMATCH);
-		return;
-	}
-	ret->size = frame->size - WRAP_OVERHEAD;
-	pass(frame, VERDICT_DELIVER_UNWRAP);
 }
 
 static void deliver(struct decide_frame *frame, uint32_t entry)
@@ -301,17 +144,17 @@ static void deliver(struct decide_frame *frame, uint32_t entry)
 	enum verdict verdict = decide_packet_read(frame->bytes + INNER, frame->size - INNER, &packet);
 
 	if (verdict == VERDICT_FRAGMENT_UNKNOWN) /* the wrap steered it */
-		unwrap(frame);
+		decide_unwrap(frame);
 	else if (verdict != VERDICT_COUNT)
-		drop(frame, verdict);
+		decide_drop(frame, verdict);
 	else if (packet.steering != decide_get16(frame->bytes + PRIVATE_STEERING))
-		drop(frame, VERDICT_TUNNEL_MALFORMED);
+		decide_drop(frame, VERDICT_TUNNEL_MALFORMED);
 	else if (unsolicited(&packet, entry))
-		drop(frame, VERDICT_UNSOLICITED);
+		decide_drop(frame, VERDICT_UNSOLICITED);
 	else if (unwanted(frame->decider, &packet))
-		drop(frame, VERDICT_NO_SOCKET);
+		decide_drop(frame, VERDICT_NO_SOCKET);
 	else
-		unwrap(frame);
+		decide_unwrap(frame);
 }
 
 static void relay(struct decide_frame *frame, uint32_t where)
@@ -329,13 +172,13 @@ static void relay(struct decide_frame *frame, uint32_t where)
 	};
 
 	if (label.hops >= frame->decider->config->max_hops || label.hops > WRAP_HOPS_MAX)
-		drop(frame, VERDICT_HOP_LIMIT);
+		decide_drop(frame, VERDICT_HOP_LIMIT);
 	else if (!hop)
-		drop(frame, VERDICT_HOP_UNRESOLVED);
+		decide_drop(frame, VERDICT_HOP_UNRESOLVED);
 	else if (length > hop->mtu)
-		drop(frame, VERDICT_TOO_BIG);
+		decide_drop(frame, VERDICT_TOO_BIG);
 	else
-		send_wrapped(frame, hop, &label, INNER, VERDICT_RELAY);
+		decide_send(frame, hop, &label, INNER, VERDICT_RELAY);
 }
 
 /* The frame is a wrap as docs/wire.md has it: whole, in one piece, its lengths agree. */
@@ -361,22 +204,22 @@ static void tunnel(struct decide_frame *frame)
 	uint32_t entry, underlay;
 
 	if (!wrap_is_whole(in, frame->size)) {
-		drop(frame, VERDICT_TUNNEL_MALFORMED);
+		decide_drop(frame, VERDICT_TUNNEL_MALFORMED);
 		return;
 	}
 	underlay = ntohl(frame->decider->members->underlay[decide_get32(in + PRIVATE_SENDER) >> WRAP_SITE_ID_BITS]);
 	if (!underlay || underlay != decide_get32(in + OUTER + IPV4_SOURCE)) {
-		drop(frame, VERDICT_TUNNEL_STRANGER);
+		decide_drop(frame, VERDICT_TUNNEL_STRANGER);
 		return;
 	}
 	entry = entry_find(frame->decider, decide_get32(in + INNER + IPV4_DESTINATION),
 			   decide_get16(in + PRIVATE_STEERING));
 	switch (entry & SLICE_WHERE_MASK) {
 	case SLICE_NOT_OURS:
-		drop(frame, VERDICT_INNER_STRANGER);
+		decide_drop(frame, VERDICT_INNER_STRANGER);
 		break;
 	case SLICE_FREE:
-		drop(frame, VERDICT_SLICE_UNOWNED);
+		decide_drop(frame, VERDICT_SLICE_UNOWNED);
 		break;
 	case SLICE_LOCAL:
 		deliver(frame, entry);
@@ -410,7 +253,7 @@ void decide(const struct decider *decider, const uint8_t *frame, size_t size, st
 	memcpy(ret->bytes, frame, size);
 	ret->size = size;
 	ret->ifindex = 0;
-	pass(&state, DECIDE_UNCOUNTED);
+	decide_pass(&state, DECIDE_UNCOUNTED);
 	if (decider->config->layout != BERTH_LAYOUT_VERSION || size < WRAP_ETH_LEN + IPV4_HEADER ||
 	    decide_get16(frame + ETHERTYPE) != ETHERTYPE_IPV4)
 		return;
