@@ -53,5 +53,6 @@ int tables_write(struct forwarder_bench *skel, uint32_t addresses, uint32_t hops
 int part_table(struct bench *bench, char **why);
 int part_live_one(struct bench *bench, char **why);
 int part_live_two(struct bench *bench, char **why);
+int part_nftables(struct bench *bench, char **why);
 
 #endif

@@ -204,8 +204,20 @@ LOOP(loop_parse, parse_and_pass, ETH_HLEN, XDP_PASS, 0, 0)
 		return front_restore(ctx, ETH_HLEN) ? program(ctx) : XDP_ABORTED; \
 	}
 
+static __always_inline int send_as_it_is(struct xdp_md *ctx)
+{
+	return XDP_TX;
+}
+
 LIVE(live_wrap, forwarder)
 LIVE(live_l2, l2)
+LIVE(live_send, send_as_it_is)
+
+SEC("xdp")
+int live_forward(struct xdp_md *ctx)
+{
+	return forwarder(ctx);
+}
 
 SEC("xdp")
 int live_arrive(struct xdp_md *ctx)

@@ -242,6 +242,7 @@ static const struct part parts[] = {
 	{"pass/other", pass_other},
 	{"live/1core", part_live_one},
 	{"live/2core", part_live_two},
+	{"nftables", part_nftables},
 	{"table", part_table},
 	{0},
 };

@@ -208,7 +208,7 @@ def test_version(berth):
     assert berth("--version").stdout == text
     found = answer(berth, "version")
     assert text.startswith(f"berth {found['version']} ")
-    assert (found["control"], found["layout"]) == (1, 4)
+    assert (found["control"], found["layout"]) == (1, 5)
 
 
 def test_answer_that_gets_lost(applied):
