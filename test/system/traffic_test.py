@@ -86,7 +86,8 @@ def test_every_server_to_every_origin(lab):
         assert {row["seen"] for row in rows} == {CRAWLER_ADDRESS}
         assert all(row["seen_port"] == row["source_port"] for row in rows)
         assert all(any(row["seen_port"] in ports for ports in slices) for row in rows)
-        assert server.kernel_counters()["TcpExtTCPSynRetrans"] == retries[server], f"{server} sent a SYN twice"
+        again = server.kernel_counters()["TcpExtTCPSynRetrans"] - retries[server]
+        assert again <= total["lost"], f"{server} sent a SYN twice"
 
     # As the origins saw it: nobody else, and no two connections of all six servers with the same four numbers.
     for origin in lab.origins:
@@ -98,37 +99,47 @@ def test_every_server_to_every_origin(lab):
     # Nothing unexplained: what came in was wrapped or delivered, what was wrapped was unwrapped.
     assert entries > 4 * EACH * len(targets)
     assert total["drops"] == {}
-    assert total["wrap"] + total["deliver_direct"] == entries
-    assert total["wrap"] == total["deliver_unwrap"]
+    assert 0 <= missing(entries, total) <= total["lost"]
+    assert total["wrap"] >= total["deliver_unwrap"]
     assert 0 < total["relay"] <= total["wrap"]
     assert total["wrap"] > total["deliver_direct"], "most replies come in at another server than the owner"
 
 
 def reading(lab, entered):
-    """(packets from the internet, verdicts), read twice with nothing between; None: something moved meanwhile.
+    """(packets from the internet, verdicts, packets that devices dropped), read twice with nothing between; None:
+    something moved meanwhile.
 
     Only so can one be held against the other: a packet of an earlier test, between two readings, would be in one alone.
     """
-    first = entered.packets(), verdicts(lab)
-    return first if first == (entered.packets(), verdicts(lab)) else None
+    first = entered.packets(), verdicts(lab), device_drops(lab)
+    return first if first == (entered.packets(), verdicts(lab), device_drops(lab)) else None
+
+
+def device_drops(lab):
+    """What the devices of servers and site routers dropped before anybody saw it: a veth's ring holds 256 packets."""
+    stats = [row["stats64"] for node in lab.servers + lab.routers for row in node.json(["ip", "-j", "-s", "link", "show"])]
+    return sum(row["rx"]["dropped"] + row["tx"]["dropped"] for row in stats)
 
 
 def rise(lab, start, entered):
-    """(packets that came since `start`, what became of them)."""
+    """(packets that came since `start`, what became of them). "lost": by devices."""
     now = verdicts(lab)
     rose = {name: now[name] - start[1][name] for name in now}
     return entered.packets() - start[0], {
-        "drops": {name: rose[name] for name in DROPS if rose[name]},
+        "drops": {name: rose[name] for name in DROPS if rose[name]}, "lost": device_drops(lab) - start[2],
         **{name: rose[name] for name in ("wrap", "relay", "deliver_direct", "deliver_unwrap")}}
+
+
+def missing(entries, total):
+    """Packets without a verdict where they entered, and wraps without one where they were to end."""
+    return entries - total["wrap"] - total["deliver_direct"] + max(total["wrap"] - total["deliver_unwrap"], 0)
 
 
 def settled(lab, start, entered):
     """No packet is on its way any more: the last ones of a connection come after its end."""
     entries, total = rise(lab, start, entered)
     dropped = sum(total["drops"].values())
-    return (entries == total["wrap"] + total["deliver_direct"] + dropped
-            and total["wrap"] <= total["deliver_unwrap"] + dropped
-            and (entries, total) == rise(lab, start, entered))
+    return (missing(entries, total) <= dropped + total["lost"] and (entries, total) == rise(lab, start, entered))
 
 
 def at_rest(lab):
