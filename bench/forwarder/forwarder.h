@@ -47,8 +47,12 @@ int pool_directory(struct directory *directory, uint32_t count);
 /* What a table leads to: every slice to this server, or to so many hops in turns. */
 #define TO_LOCAL 0u
 
-/* addresses: of the pool, a multiple of 256, with 32 slices each; hops: 1 to HOPS_MAX, or TO_LOCAL. */
-int tables_write(struct forwarder_bench *skel, uint32_t addresses, uint32_t hops);
+/*
+ * Programs with their tables, in a network namespace that the process is in from now on. addresses: of the pool, a
+ * multiple of 256, with 32 slices each; hops: 1 to HOPS_MAX, or TO_LOCAL. forwarder_bench__destroy() frees *ret, which
+ * is set also when the tables failed.
+ */
+int programs_load(uint32_t addresses, uint32_t hops, struct forwarder_bench **ret, char **why);
 
 int part_table(struct bench *bench, char **why);
 int part_live_one(struct bench *bench, char **why);

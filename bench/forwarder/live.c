@@ -18,7 +18,6 @@
 #include <forwarder_bench.skel.h>
 
 #include "../../src/kernel/why.h"
-#include "../place.h"
 
 #define ROUNDS 20
 #define PACKETS (1u << 20) /* a side, round and core */
@@ -168,16 +167,8 @@ static void core_set_up(struct live_run *run, uint32_t core)
 
 static int run_set_up(struct live_run *run, char **why)
 {
-	int err = netns_enter_new(why);
+	int err = programs_load(256, 1, &run->skel, why);
 
-	if (err)
-		return err;
-	run->skel = forwarder_bench__open_and_load();
-	if (!run->skel)
-		return why_say(why, -errno, "the programs cannot be loaded: %m");
-	err = tables_write(run->skel, 256, 1);
-	if (err)
-		return why_say(why, err, "the tables cannot be written: %s", strerror(-err));
 	for (uint32_t i = 0; !err && i < run->plan->cores; i++) {
 		err = veth_make(run, i, why);
 		if (!err)

@@ -13,8 +13,6 @@
 
 #include "forwarder.h"
 
-struct forwarder_bench;
-
 struct live_plan {
 	const char *name, *reference;
 	uint32_t cores;

@@ -17,7 +17,6 @@
 #include <forwarder_bench.skel.h>
 
 #include "../../src/kernel/why.h"
-#include "../place.h"
 #include "../random.h"
 
 #define ROUNDS 20
@@ -170,16 +169,10 @@ static void frames_make(struct run *run)
 
 static int run_set_up(struct run *run, char **why)
 {
-	int err = netns_enter_new(why);
+	int err = programs_load(run->plan->addresses, run->plan->hops, &run->skel, why);
 
 	if (err)
 		return err;
-	run->skel = forwarder_bench__open_and_load();
-	if (!run->skel)
-		return why_say(why, -errno, "the programs cannot be loaded: %m");
-	err = tables_write(run->skel, run->plan->addresses, run->plan->hops);
-	if (err)
-		return why_say(why, err, "the tables cannot be written: %s", strerror(-err));
 	flows_write(run);
 	frames_make(run);
 	return sockets_open(run, why);

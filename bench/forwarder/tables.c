@@ -11,6 +11,8 @@
 
 #include "../../src/core/compile.h"
 #include "../../src/kernel/hop.h"
+#include "../../src/kernel/why.h"
+#include "../place.h"
 #include "../random.h"
 
 /* In a test run packets come in by the namespace's lo. */
@@ -81,7 +83,7 @@ static int slices_write(struct forwarder_bench *skel, uint32_t count, uint32_t h
 	return err;
 }
 
-int tables_write(struct forwarder_bench *skel, uint32_t addresses, uint32_t hops)
+static int tables_write(struct forwarder_bench *skel, uint32_t addresses, uint32_t hops)
 {
 	int err;
 
@@ -99,4 +101,17 @@ int tables_write(struct forwarder_bench *skel, uint32_t addresses, uint32_t hops
 	if (!err)
 		err = hops_write(skel, hops);
 	return err ? err : slices_write(skel, addresses * BENCH_COLUMNS, hops);
+}
+
+int programs_load(uint32_t addresses, uint32_t hops, struct forwarder_bench **ret, char **why)
+{
+	int err = netns_enter_new(why);
+
+	if (err)
+		return err;
+	*ret = forwarder_bench__open_and_load();
+	if (!*ret)
+		return why_say(why, -errno, "the programs cannot be loaded: %m");
+	err = tables_write(*ret, addresses, hops);
+	return err ? why_say(why, err, "the tables cannot be written: %s", strerror(-err)) : 0;
 }

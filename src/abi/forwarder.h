@@ -19,10 +19,10 @@
 #include "slice.h"
 #include "wrap.h"
 
-/* Bumped with every change to a map's layout; an agent adopts pinned maps of its own version only. */
 /*
- * Layout of all maps, in the first word of `config` once the agent has written the tables. A version that finds another
- * one takes it over (abi/takeover.h), if it is at least BERTH_LAYOUT_TAKEOVER. Overridden by tests of that.
+ * Bumped with every change to a map's layout. Layout of all maps, in the first word of `config` once the agent has
+ * written the tables. A version that finds another one takes it over (abi/takeover.h), if it is at least
+ * BERTH_LAYOUT_TAKEOVER. Overridden by tests of that.
  */
 #ifndef BERTH_LAYOUT_VERSION
 #define BERTH_LAYOUT_VERSION 5
